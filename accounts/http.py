@@ -1,0 +1,21 @@
+"""Requests with the types that our middleware gives them."""
+
+from django.http import HttpRequest
+from django_htmx.middleware import HtmxDetails
+
+from accounts.models import User
+
+
+class HtmxRequest(HttpRequest):
+    htmx: HtmxDetails
+
+
+class AuthedRequest(HtmxRequest):
+    """A request that has passed `login_required`."""
+
+    user: User
+
+
+def is_fragment(request: HtmxRequest) -> bool:
+    """True when htmx asks for a part of a page; a boosted link or a restored history entry wants the whole page."""
+    return bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request

@@ -1,0 +1,9 @@
+"""The ASGI entry, for servers that insist on it; the site itself is synchronous."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+application = get_asgi_application()

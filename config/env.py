@@ -1,0 +1,52 @@
+"""Strict readers of environment variables: a value that makes no sense stops the start with one clear sentence."""
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE_WORDS = {"1", "true", "yes", "on"}
+FALSE_WORDS = {"0", "false", "no", "off", ""}
+
+
+def read_text(name: str, default: str = "") -> str:
+    return os.environ.get(name, default).strip()
+
+
+def read_bool(name: str, default: bool) -> bool:
+    word = os.environ.get(name)
+    if word is None:
+        return default
+    if word.strip().lower() in TRUE_WORDS:
+        return True
+    if word.strip().lower() in FALSE_WORDS:
+        return False
+    raise ImproperlyConfigured(f"{name}={word!r} is not a yes or no. Use 1 or 0.")
+
+
+def read_int(name: str, default: int, *, at_least: int, at_most: int) -> int:
+    word = os.environ.get(name, "").strip()
+    if not word:
+        return default
+    try:
+        number = int(word)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}={word!r} is not a whole number.") from None
+    if not at_least <= number <= at_most:
+        raise ImproperlyConfigured(f"{name}={number} must lie between {at_least} and {at_most}.")
+    return number
+
+
+def read_list(name: str, default: list[str]) -> list[str]:
+    word = os.environ.get(name)
+    if word is None:
+        return default
+    return [part.strip() for part in word.split(",") if part.strip()]
+
+
+def read_folder(name: str, default: Path) -> Path:
+    word = os.environ.get(name, "").strip()
+    folder = Path(word).expanduser() if word else default
+    if folder.exists() and not folder.is_dir():
+        raise ImproperlyConfigured(f"{name}={folder} is a file; it must be a folder.")
+    return folder.absolute()

@@ -1,0 +1,159 @@
+"""What can be tested: instruments with dated rules, and series of candles kept as immutable files.
+
+The files are the truth (see store.py); these rows follow them.
+"""
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+
+
+class Market(models.TextChoices):
+    SPOT = "spot", "Spot"
+    USDM = "usdm", "USDⓈ-M futures"
+
+
+class SeriesKind(models.TextChoices):
+    TRADE = "trade", "Last price"
+    MARK = "mark", "Mark price"
+    FUNDING = "funding", "Funding rate"
+
+
+class SeriesOrigin(models.TextChoices):
+    EXCHANGE = "exchange", "Exchange"
+    SYNTHETIC = "synthetic", "Synthetic"
+
+
+class Instrument(models.Model):
+    market = models.CharField(max_length=8, choices=Market)
+    symbol = models.CharField(max_length=32)
+    base_asset = models.CharField(max_length=16)
+    quote_asset = models.CharField(max_length=16)
+    tick_size = models.FloatField()
+    step_size = models.FloatField()
+    min_qty = models.FloatField()
+    min_notional = models.FloatField()
+    liquidation_fee_rate = models.FloatField(default=0.0)
+    rules_as_of = models.DateField(help_text="The day on which the exchange published these filters.")
+    rules_source = models.CharField(max_length=200)
+
+    class Meta:
+        ordering: ClassVar = ["market", "symbol"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["market", "symbol"], name="marketdata_instrument_unique"),
+            models.CheckConstraint(
+                condition=models.Q(tick_size__gt=0, step_size__gt=0, min_qty__gte=0, min_notional__gte=0),
+                name="marketdata_instrument_filters_positive",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.get_market_display()}"
+
+
+class MarginTierSet(models.Model):
+    """The exchange's leverage brackets of one instrument from a day on."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="margin_tier_sets")
+    valid_from = models.DateField()
+    source = models.CharField(max_length=200)
+    tiers = models.JSONField(
+        help_text="List of {floor, cap, maintenance_rate, max_leverage, cumulative}; notional in quote currency."
+    )
+
+    class Meta:
+        ordering: ClassVar = ["instrument", "-valid_from"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["instrument", "valid_from"], name="marketdata_tier_set_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument} tiers from {self.valid_from}"
+
+
+class Series(models.Model):
+    """One kind of candle of one instrument at one timeframe."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="series")
+    kind = models.CharField(max_length=8, choices=SeriesKind, default=SeriesKind.TRADE)
+    timeframe = models.CharField(max_length=4, blank=True, help_text="Empty for funding, whose interval varies.")
+    origin = models.CharField(max_length=10, choices=SeriesOrigin, default=SeriesOrigin.EXCHANGE)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering: ClassVar = ["instrument", "kind", "timeframe"]
+        verbose_name_plural = "series"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["instrument", "kind", "timeframe", "origin"], name="marketdata_series_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument} {self.get_kind_display()} {self.timeframe}".strip()
+
+
+class Segment(models.Model):
+    """One immutable candle file: one series, one UTC month."""
+
+    series = models.ForeignKey(Series, on_delete=models.CASCADE, related_name="segments")
+    month = models.DateField(help_text="First day of the UTC month that the file covers.")
+    revision = models.PositiveIntegerField(default=1)
+    is_current = models.BooleanField(default=True, help_text="False once a newer revision replaced it; runs may still pin it.")
+    sha256 = models.CharField(max_length=64)
+    n_rows = models.PositiveIntegerField()
+    first_ms = models.BigIntegerField()
+    last_ms = models.BigIntegerField()
+    n_bytes = models.PositiveBigIntegerField()
+    source_sha256s = models.JSONField(default=list, help_text="Name and SHA-256 of every file that the rows came from.")
+    quality = models.JSONField(default=dict, help_text="The QualityReport of the rows.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["series", "month", "revision"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["series", "month", "revision"], name="marketdata_segment_revision_unique"),
+            models.UniqueConstraint(
+                fields=["series", "month"],
+                condition=models.Q(is_current=True),
+                name="marketdata_segment_one_current",
+            ),
+            models.CheckConstraint(condition=models.Q(first_ms__lte=models.F("last_ms")), name="marketdata_segment_span"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.series} {self.month:%Y-%m} r{self.revision}"
+
+
+class IngestJob(models.Model):
+    class Status(models.TextChoices):
+        RUNNING = "running", "Running"
+        SUCCEEDED = "succeeded", "Succeeded"
+        FAILED = "failed", "Failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    description = models.CharField(max_length=300)
+    status = models.CharField(max_length=10, choices=Status, default=Status.RUNNING)
+    n_files = models.PositiveIntegerField(default=0)
+    n_files_done = models.PositiveIntegerField(default=0)
+    n_rows = models.PositiveIntegerField(default=0)
+    log = models.TextField(blank=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-started_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(status="running", finished_at__isnull=True)
+                | (~models.Q(status="running") & models.Q(finished_at__isnull=False)),
+                name="marketdata_ingest_job_finished_iff_finished_at",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.description} ({self.status})"
