@@ -1,0 +1,35 @@
+"""What goes into a run: the request, and the feed it runs on."""
+
+from backtests.engine.request.bars import Bars, Feed, FundingEvents, SymbolFeed
+from backtests.engine.request.instrument import Instrument, MarginTier, check_tiers
+from backtests.engine.request.run_request import (
+    DEFAULT_FEES,
+    FillPolicy,
+    LimitFill,
+    MarginMode,
+    ParamValue,
+    PathRule,
+    RunRequest,
+    TradingMarket,
+)
+from backtests.engine.request.timeframe import TIMEFRAME_MS, timeframe_to_ms
+
+__all__ = [
+    "DEFAULT_FEES",
+    "TIMEFRAME_MS",
+    "Bars",
+    "Feed",
+    "FillPolicy",
+    "FundingEvents",
+    "Instrument",
+    "LimitFill",
+    "MarginMode",
+    "MarginTier",
+    "ParamValue",
+    "PathRule",
+    "RunRequest",
+    "SymbolFeed",
+    "TradingMarket",
+    "check_tiers",
+    "timeframe_to_ms",
+]
