@@ -60,7 +60,9 @@ class BacktestRun(models.Model):
 
     # Outcome.
     failure_code = models.CharField(max_length=32, blank=True)
-    failure = models.JSONField(null=True, blank=True, help_text="message, line, source_line, bar_time_ms, traceback, log.")
+    failure = models.JSONField(
+        null=True, blank=True, help_text="message, line, source_line, bar_time_ms, traceback, log."
+    )
     summary = models.JSONField(default=dict, help_text="Metrics and counts: what lists and the API show without files.")
     is_ruined = models.BooleanField(default=False)
     result_hash = models.CharField(max_length=64, blank=True)

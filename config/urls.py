@@ -1,10 +1,10 @@
 """Where every address leads. Each app brings its own pages and its part of the API."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-api_v1 = [
+api_v1: list[URLPattern | URLResolver] = [
     path("", include("accounts.api.urls")),
     path("", include("strategies.api.urls")),
     path("", include("marketdata.api.urls")),

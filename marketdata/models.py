@@ -102,7 +102,9 @@ class Segment(models.Model):
     series = models.ForeignKey(Series, on_delete=models.CASCADE, related_name="segments")
     month = models.DateField(help_text="First day of the UTC month that the file covers.")
     revision = models.PositiveIntegerField(default=1)
-    is_current = models.BooleanField(default=True, help_text="False once a newer revision replaced it; runs may still pin it.")
+    is_current = models.BooleanField(
+        default=True, help_text="False once a newer revision replaced it; runs may still pin it."
+    )
     sha256 = models.CharField(max_length=64)
     n_rows = models.PositiveIntegerField()
     first_ms = models.BigIntegerField()
@@ -121,7 +123,9 @@ class Segment(models.Model):
                 condition=models.Q(is_current=True),
                 name="marketdata_segment_one_current",
             ),
-            models.CheckConstraint(condition=models.Q(first_ms__lte=models.F("last_ms")), name="marketdata_segment_span"),
+            models.CheckConstraint(
+                condition=models.Q(first_ms__lte=models.F("last_ms")), name="marketdata_segment_span"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -135,7 +139,9 @@ class IngestJob(models.Model):
         FAILED = "failed", "Failed"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     description = models.CharField(max_length=300)
     status = models.CharField(max_length=10, choices=Status, default=Status.RUNNING)
     n_files = models.PositiveIntegerField(default=0)

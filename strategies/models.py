@@ -63,7 +63,9 @@ class StrategyVersion(models.Model):
     number = models.PositiveIntegerField()
     source = models.TextField()
     sha256 = models.CharField(max_length=64, editable=False)
-    param_schema = models.JSONField(default=list, help_text="The parameters that the source declares, as params.py reads them.")
+    param_schema = models.JSONField(
+        default=list, help_text="The parameters that the source declares, as params.py reads them."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = StrategyVersionQuerySet.as_manager()

@@ -58,6 +58,6 @@ class EngineResult:
 def _canonical(column: NDArray[np.generic]) -> NDArray[np.generic]:
     if column.dtype.kind != "f":
         return column
-    column = column + 0.0  # -0.0 becomes 0.0
-    column[np.isnan(column)] = np.nan
-    return column
+    numbers = column.astype(np.float64) + 0.0  # -0.0 becomes 0.0
+    numbers[np.isnan(numbers)] = np.nan
+    return numbers

@@ -7,51 +7,133 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('strategies', '0001_initial'),
+        ("strategies", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='BacktestRun',
+            name="BacktestRun",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('request', models.JSONField()),
-                ('market', models.CharField(max_length=8)),
-                ('symbol', models.CharField(max_length=32)),
-                ('timeframe', models.CharField(max_length=4)),
-                ('from_ms', models.BigIntegerField()),
-                ('to_ms', models.BigIntegerField()),
-                ('data_revision', models.CharField(blank=True, max_length=64)),
-                ('status', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=10)),
-                ('attempt', models.PositiveSmallIntegerField(default=0)),
-                ('token', models.UUIDField(blank=True, editable=False, null=True)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('dispatched_at', models.DateTimeField(blank=True, null=True)),
-                ('cancel_requested', models.BooleanField(default=False)),
-                ('stage', models.CharField(blank=True, max_length=16)),
-                ('progress', models.JSONField(default=dict, help_text='n_done, n_total, bars_per_s, eta_s, equity, log (last lines).')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('failure_code', models.CharField(blank=True, max_length=32)),
-                ('failure', models.JSONField(blank=True, help_text='message, line, source_line, bar_time_ms, traceback, log.', null=True)),
-                ('summary', models.JSONField(default=dict, help_text='Metrics and counts: what lists and the API show without files.')),
-                ('is_ruined', models.BooleanField(default=False)),
-                ('result_hash', models.CharField(blank=True, max_length=64)),
-                ('artifact_dir', models.CharField(blank=True, max_length=120)),
-                ('jail_level', models.CharField(blank=True, max_length=8)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='backtest_runs', to=settings.AUTH_USER_MODEL)),
-                ('strategy_version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='backtest_runs', to='strategies.strategyversion')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("request", models.JSONField()),
+                ("market", models.CharField(max_length=8)),
+                ("symbol", models.CharField(max_length=32)),
+                ("timeframe", models.CharField(max_length=4)),
+                ("from_ms", models.BigIntegerField()),
+                ("to_ms", models.BigIntegerField()),
+                ("data_revision", models.CharField(blank=True, max_length=64)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("succeeded", "Succeeded"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("token", models.UUIDField(blank=True, editable=False, null=True)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                ("dispatched_at", models.DateTimeField(blank=True, null=True)),
+                ("cancel_requested", models.BooleanField(default=False)),
+                ("stage", models.CharField(blank=True, max_length=16)),
+                (
+                    "progress",
+                    models.JSONField(
+                        default=dict, help_text="n_done, n_total, bars_per_s, eta_s, equity, log (last lines)."
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("failure_code", models.CharField(blank=True, max_length=32)),
+                (
+                    "failure",
+                    models.JSONField(
+                        blank=True, help_text="message, line, source_line, bar_time_ms, traceback, log.", null=True
+                    ),
+                ),
+                (
+                    "summary",
+                    models.JSONField(
+                        default=dict, help_text="Metrics and counts: what lists and the API show without files."
+                    ),
+                ),
+                ("is_ruined", models.BooleanField(default=False)),
+                ("result_hash", models.CharField(blank=True, max_length=64)),
+                ("artifact_dir", models.CharField(blank=True, max_length=120)),
+                ("jail_level", models.CharField(blank=True, max_length=8)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="backtest_runs",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "strategy_version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="backtest_runs",
+                        to="strategies.strategyversion",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at', '-id'],
-                'indexes': [models.Index(fields=['owner', '-created_at'], name='backtests_run_owner_recent'), models.Index(fields=['status', 'lease_until'], name='backtests_run_lease')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', True), ('status__in', ['queued', 'running'])), models.Q(('finished_at__isnull', False), ('status__in', ['succeeded', 'failed', 'cancelled'])), _connector='OR'), name='backtests_run_finished_iff_finished_at'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'running'), _negated=True), models.Q(('attempt__gte', 1), ('lease_until__isnull', False), ('token__isnull', False)), _connector='OR'), name='backtests_run_running_has_lease'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'failed'), _negated=True), models.Q(('failure_code', ''), _negated=True), _connector='OR'), name='backtests_run_failed_has_code'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'succeeded'), _negated=True), models.Q(('result_hash', ''), _negated=True), _connector='OR'), name='backtests_run_succeeded_has_hash'), models.CheckConstraint(condition=models.Q(('from_ms__lt', models.F('to_ms'))), name='backtests_run_span')],
+                "ordering": ["-created_at", "-id"],
+                "indexes": [
+                    models.Index(fields=["owner", "-created_at"], name="backtests_run_owner_recent"),
+                    models.Index(fields=["status", "lease_until"], name="backtests_run_lease"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("finished_at__isnull", True), ("status__in", ["queued", "running"])),
+                            models.Q(
+                                ("finished_at__isnull", False), ("status__in", ["succeeded", "failed", "cancelled"])
+                            ),
+                            _connector="OR",
+                        ),
+                        name="backtests_run_finished_iff_finished_at",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("status", "running"), _negated=True),
+                            models.Q(("attempt__gte", 1), ("lease_until__isnull", False), ("token__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="backtests_run_running_has_lease",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("status", "failed"), _negated=True),
+                            models.Q(("failure_code", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="backtests_run_failed_has_code",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("status", "succeeded"), _negated=True),
+                            models.Q(("result_hash", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="backtests_run_succeeded_has_hash",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("from_ms__lt", models.F("to_ms"))), name="backtests_run_span"
+                    ),
+                ],
             },
         ),
     ]

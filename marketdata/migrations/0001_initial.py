@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,110 +15,202 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Instrument',
+            name="Instrument",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('market', models.CharField(choices=[('spot', 'Spot'), ('usdm', 'USDⓈ-M futures')], max_length=8)),
-                ('symbol', models.CharField(max_length=32)),
-                ('base_asset', models.CharField(max_length=16)),
-                ('quote_asset', models.CharField(max_length=16)),
-                ('tick_size', models.FloatField()),
-                ('step_size', models.FloatField()),
-                ('min_qty', models.FloatField()),
-                ('min_notional', models.FloatField()),
-                ('liquidation_fee_rate', models.FloatField(default=0.0)),
-                ('rules_as_of', models.DateField(help_text='The day on which the exchange published these filters.')),
-                ('rules_source', models.CharField(max_length=200)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("market", models.CharField(choices=[("spot", "Spot"), ("usdm", "USDⓈ-M futures")], max_length=8)),
+                ("symbol", models.CharField(max_length=32)),
+                ("base_asset", models.CharField(max_length=16)),
+                ("quote_asset", models.CharField(max_length=16)),
+                ("tick_size", models.FloatField()),
+                ("step_size", models.FloatField()),
+                ("min_qty", models.FloatField()),
+                ("min_notional", models.FloatField()),
+                ("liquidation_fee_rate", models.FloatField(default=0.0)),
+                ("rules_as_of", models.DateField(help_text="The day on which the exchange published these filters.")),
+                ("rules_source", models.CharField(max_length=200)),
             ],
             options={
-                'ordering': ['market', 'symbol'],
-                'constraints': [models.UniqueConstraint(fields=('market', 'symbol'), name='marketdata_instrument_unique'), models.CheckConstraint(condition=models.Q(('min_notional__gte', 0), ('min_qty__gte', 0), ('step_size__gt', 0), ('tick_size__gt', 0)), name='marketdata_instrument_filters_positive')],
+                "ordering": ["market", "symbol"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("market", "symbol"), name="marketdata_instrument_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("min_notional__gte", 0), ("min_qty__gte", 0), ("step_size__gt", 0), ("tick_size__gt", 0)
+                        ),
+                        name="marketdata_instrument_filters_positive",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Series',
+            name="Series",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('trade', 'Last price'), ('mark', 'Mark price'), ('funding', 'Funding rate')], default='trade', max_length=8)),
-                ('timeframe', models.CharField(blank=True, help_text='Empty for funding, whose interval varies.', max_length=4)),
-                ('origin', models.CharField(choices=[('exchange', 'Exchange'), ('synthetic', 'Synthetic')], default='exchange', max_length=10)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('changed_at', models.DateTimeField(auto_now=True)),
-                ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='series', to='marketdata.instrument')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("trade", "Last price"), ("mark", "Mark price"), ("funding", "Funding rate")],
+                        default="trade",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "timeframe",
+                    models.CharField(blank=True, help_text="Empty for funding, whose interval varies.", max_length=4),
+                ),
+                (
+                    "origin",
+                    models.CharField(
+                        choices=[("exchange", "Exchange"), ("synthetic", "Synthetic")],
+                        default="exchange",
+                        max_length=10,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("changed_at", models.DateTimeField(auto_now=True)),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="series", to="marketdata.instrument"
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'series',
-                'ordering': ['instrument', 'kind', 'timeframe'],
+                "verbose_name_plural": "series",
+                "ordering": ["instrument", "kind", "timeframe"],
             },
         ),
         migrations.CreateModel(
-            name='Segment',
+            name="Segment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('month', models.DateField(help_text='First day of the UTC month that the file covers.')),
-                ('revision', models.PositiveIntegerField(default=1)),
-                ('is_current', models.BooleanField(default=True, help_text='False once a newer revision replaced it; runs may still pin it.')),
-                ('sha256', models.CharField(max_length=64)),
-                ('n_rows', models.PositiveIntegerField()),
-                ('first_ms', models.BigIntegerField()),
-                ('last_ms', models.BigIntegerField()),
-                ('n_bytes', models.PositiveBigIntegerField()),
-                ('source_sha256s', models.JSONField(default=list, help_text='Name and SHA-256 of every file that the rows came from.')),
-                ('quality', models.JSONField(default=dict, help_text='The QualityReport of the rows.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('series', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='segments', to='marketdata.series')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("month", models.DateField(help_text="First day of the UTC month that the file covers.")),
+                ("revision", models.PositiveIntegerField(default=1)),
+                (
+                    "is_current",
+                    models.BooleanField(
+                        default=True, help_text="False once a newer revision replaced it; runs may still pin it."
+                    ),
+                ),
+                ("sha256", models.CharField(max_length=64)),
+                ("n_rows", models.PositiveIntegerField()),
+                ("first_ms", models.BigIntegerField()),
+                ("last_ms", models.BigIntegerField()),
+                ("n_bytes", models.PositiveBigIntegerField()),
+                (
+                    "source_sha256s",
+                    models.JSONField(default=list, help_text="Name and SHA-256 of every file that the rows came from."),
+                ),
+                ("quality", models.JSONField(default=dict, help_text="The QualityReport of the rows.")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "series",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="segments", to="marketdata.series"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['series', 'month', 'revision'],
+                "ordering": ["series", "month", "revision"],
             },
         ),
         migrations.CreateModel(
-            name='IngestJob',
+            name="IngestJob",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('description', models.CharField(max_length=300)),
-                ('status', models.CharField(choices=[('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed')], default='running', max_length=10)),
-                ('n_files', models.PositiveIntegerField(default=0)),
-                ('n_files_done', models.PositiveIntegerField(default=0)),
-                ('n_rows', models.PositiveIntegerField(default=0)),
-                ('log', models.TextField(blank=True)),
-                ('started_at', models.DateTimeField(auto_now_add=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("description", models.CharField(max_length=300)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("running", "Running"), ("succeeded", "Succeeded"), ("failed", "Failed")],
+                        default="running",
+                        max_length=10,
+                    ),
+                ),
+                ("n_files", models.PositiveIntegerField(default=0)),
+                ("n_files_done", models.PositiveIntegerField(default=0)),
+                ("n_rows", models.PositiveIntegerField(default=0)),
+                ("log", models.TextField(blank=True)),
+                ("started_at", models.DateTimeField(auto_now_add=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-started_at'],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', True), ('status', 'running')), models.Q(models.Q(('status', 'running'), _negated=True), ('finished_at__isnull', False)), _connector='OR'), name='marketdata_ingest_job_finished_iff_finished_at')],
+                "ordering": ["-started_at"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("finished_at__isnull", True), ("status", "running")),
+                            models.Q(models.Q(("status", "running"), _negated=True), ("finished_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="marketdata_ingest_job_finished_iff_finished_at",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='MarginTierSet',
+            name="MarginTierSet",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('valid_from', models.DateField()),
-                ('source', models.CharField(max_length=200)),
-                ('tiers', models.JSONField(help_text='List of {floor, cap, maintenance_rate, max_leverage, cumulative}; notional in quote currency.')),
-                ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='margin_tier_sets', to='marketdata.instrument')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("valid_from", models.DateField()),
+                ("source", models.CharField(max_length=200)),
+                (
+                    "tiers",
+                    models.JSONField(
+                        help_text="List of {floor, cap, maintenance_rate, max_leverage, cumulative}; notional in quote currency."
+                    ),
+                ),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="margin_tier_sets",
+                        to="marketdata.instrument",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['instrument', '-valid_from'],
-                'constraints': [models.UniqueConstraint(fields=('instrument', 'valid_from'), name='marketdata_tier_set_unique')],
+                "ordering": ["instrument", "-valid_from"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("instrument", "valid_from"), name="marketdata_tier_set_unique")
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='series',
-            constraint=models.UniqueConstraint(fields=('instrument', 'kind', 'timeframe', 'origin'), name='marketdata_series_unique'),
+            model_name="series",
+            constraint=models.UniqueConstraint(
+                fields=("instrument", "kind", "timeframe", "origin"), name="marketdata_series_unique"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='segment',
-            constraint=models.UniqueConstraint(fields=('series', 'month', 'revision'), name='marketdata_segment_revision_unique'),
+            model_name="segment",
+            constraint=models.UniqueConstraint(
+                fields=("series", "month", "revision"), name="marketdata_segment_revision_unique"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='segment',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_current', True)), fields=('series', 'month'), name='marketdata_segment_one_current'),
+            model_name="segment",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_current", True)),
+                fields=("series", "month"),
+                name="marketdata_segment_one_current",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='segment',
-            constraint=models.CheckConstraint(condition=models.Q(('first_ms__lte', models.F('last_ms'))), name='marketdata_segment_span'),
+            model_name="segment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("first_ms__lte", models.F("last_ms"))), name="marketdata_segment_span"
+            ),
         ),
     ]

@@ -43,7 +43,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FundingEvents:
-    """Funding stamps (int64 UTC ms, rounded to the second), rates (ratio per interval), and marks (NaN where not given)."""
+    """Stamps (int64 UTC ms, rounded to the second), rates (ratio per interval), marks (NaN where not given)."""
 
     time_ms: IntArray
     rate: FloatArray

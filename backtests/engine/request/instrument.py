@@ -1,4 +1,4 @@
-"""What the exchange says about a symbol: filters, margin tiers, liquidation fee. Always dated, never constants in code."""
+"""What the exchange says about a symbol: filters, margin tiers, liquidation fee. Dated, never constants in code."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from backtests.engine.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class MarginTier:
-    """One leverage bracket. Notionals in quote currency; maintenance margin = notional x maintenance_rate - cumulative."""
+    """One leverage bracket, in quote currency; maintenance margin = notional x maintenance_rate - cumulative."""
 
     floor: float
     cap: float
@@ -42,11 +42,15 @@ def check_tiers(tiers: tuple[MarginTier, ...], symbol: str = "") -> None:
     for i, tier in enumerate(tiers):
         where = f"{symbol} margin tier {i + 1}".strip()
         if tier.floor != expected_floor:
-            raise DataError(f"{where} starts at {tier.floor:g}; it must start at {expected_floor:g}, where the last one ends.")
+            raise DataError(
+                f"{where} starts at {tier.floor:g}; it must start at {expected_floor:g}, where the last one ends."
+            )
         if not tier.cap > tier.floor:
             raise DataError(f"{where} ends at {tier.cap:g}, not above its start {tier.floor:g}.")
         if not 0 < tier.maintenance_rate < 1 or not tier.max_leverage >= 1:
             raise DataError(f"{where} needs a maintenance rate between 0 and 1 and a maximum leverage of at least 1.")
-        if i and (tier.maintenance_rate < tiers[i - 1].maintenance_rate or tier.max_leverage > tiers[i - 1].max_leverage):
+        if i and (
+            tier.maintenance_rate < tiers[i - 1].maintenance_rate or tier.max_leverage > tiers[i - 1].max_leverage
+        ):
             raise DataError(f"{where} is milder than the tier below it.")
         expected_floor = tier.cap

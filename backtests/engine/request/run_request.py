@@ -179,7 +179,9 @@ def _flag(raw: Mapping[str, Any], name: str, default: bool) -> bool:
         return default
     value = raw[name]
     if isinstance(value, str):
-        value = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}.get(value.lower(), value)
+        value = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}.get(
+            value.lower(), value
+        )
     if not isinstance(value, bool):
         raise RequestError(name, "not_yes_or_no", f"{value!r} is neither true nor false.")
     return value
@@ -189,7 +191,7 @@ def _choice[E: StrEnum](raw: Mapping[str, Any], name: str, enum: type[E], defaul
     if _is_missing(raw, name) and default is not None:
         return default
     try:
-        return enum(raw.get(name))
+        return enum(str(raw.get(name)))
     except ValueError:
         names = ", ".join(enum)
         raise RequestError(name, "unknown_choice", f"{raw.get(name)!r} is not one of: {names}.") from None
@@ -220,7 +222,9 @@ def _time(raw: Mapping[str, Any], name: str) -> int:
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
             moment_ms = round(moment.timestamp() * 1000)
         except (ValueError, OverflowError):
-            raise RequestError(name, "not_a_time", f"{value!r} is not a date or an ISO time, such as 2025-01-31.") from None
+            raise RequestError(
+                name, "not_a_time", f"{value!r} is not a date or an ISO time, such as 2025-01-31."
+            ) from None
     if not 0 < moment_ms < 4_102_444_800_000:
         raise RequestError(name, "out_of_range", f"{value!r} lies outside 1970 to 2100.")
     return moment_ms
@@ -239,5 +243,7 @@ def _params(given: Any) -> dict[str, ParamValue]:
     for name, value in given.items():
         is_plain = isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
         if not isinstance(name, str) or not name.isidentifier() or not is_plain:
-            raise RequestError("params", "bad_param", f"Parameter {name!r} = {value!r} is not a name with a plain value.")
+            raise RequestError(
+                "params", "bad_param", f"Parameter {name!r} = {value!r} is not a name with a plain value."
+            )
     return dict(given)

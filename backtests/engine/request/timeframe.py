@@ -29,4 +29,6 @@ def timeframe_to_ms(timeframe: str, *, field: str = "timeframe") -> int:
         return TIMEFRAME_MS[timeframe]
     except (KeyError, TypeError):
         names = ", ".join(TIMEFRAME_MS)
-        raise RequestError(field, "unknown_timeframe", f"{timeframe!r} is not a timeframe. Use one of: {names}.") from None
+        raise RequestError(
+            field, "unknown_timeframe", f"{timeframe!r} is not a timeframe. Use one of: {names}."
+        ) from None
