@@ -1,0 +1,40 @@
+"""What crosses between a run's child and its parent: the job in, frames out. docs/reference/frames.md lists them."""
+
+from backtests.engine.frames.job import ChildJob, JobLimits, job_chunks, read_job
+from backtests.engine.frames.kinds import (
+    DoneFrame,
+    ErrorFrame,
+    Frame,
+    FrameError,
+    IndicatorFrame,
+    LogFrame,
+    OrdersFrame,
+    PlotFrame,
+    ProgressFrame,
+)
+from backtests.engine.frames.reporter import Reporter, SilentReporter
+from backtests.engine.frames.wire import MAX_FRAME_BYTES, FrameDecoder, decode_frame, encode_frame
+from backtests.engine.frames.writer import FrameReporter
+
+__all__ = [
+    "MAX_FRAME_BYTES",
+    "ChildJob",
+    "DoneFrame",
+    "ErrorFrame",
+    "Frame",
+    "FrameDecoder",
+    "FrameError",
+    "FrameReporter",
+    "IndicatorFrame",
+    "JobLimits",
+    "LogFrame",
+    "OrdersFrame",
+    "PlotFrame",
+    "ProgressFrame",
+    "Reporter",
+    "SilentReporter",
+    "decode_frame",
+    "encode_frame",
+    "job_chunks",
+    "read_job",
+]
