@@ -1,25 +1,133 @@
 """A backtest run: a request, its life as a row, and a pointer to its result files.
 
-The row is the truth about a run's life; queue messages carry only its id. Every transition is a guarded
-UPDATE: zero rows means "not mine".
+The row is the truth about a run's life; queue messages carry only its id. Every transition is a guarded UPDATE that
+says in its WHERE what it expects to find: zero rows means "not mine", and changes nothing. Only the database's clock
+counts, so that hosts may disagree about the time.
+
+    queued --claim--> running --finish--> succeeded
+       ^                 |-----fail-----> failed
+       |<--give_back-----|--acknowledge_cancel--> cancelled
+       |<--requeue_lost--|
 """
 
 import uuid
-from typing import TYPE_CHECKING, ClassVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Now
 
 from strategies.models import StrategyVersion
 
 if TYPE_CHECKING:
     from accounts.models import User
 
+LEASE = timedelta(seconds=8)
+MAX_LOST = 3  # a run whose worker disappeared this many times is failed, since it may be what kills the workers
+LOST_MESSAGE = (
+    f"The worker disappeared {MAX_LOST} times while it ran this. Look for what exhausts the machine, then run it again."
+)
+
 
 class BacktestRunQuerySet(models.QuerySet["BacktestRun"]):
     def visible_to(self, user: "User") -> "BacktestRunQuerySet":
         return self.filter(owner=user)
+
+    def active(self) -> "BacktestRunQuerySet":
+        """Runs that are not finished."""
+        return self.filter(status__in=(BacktestRun.Status.QUEUED, BacktestRun.Status.RUNNING))
+
+    def finished(self) -> "BacktestRunQuerySet":
+        return self.filter(status__in=BacktestRun.TERMINAL)
+
+    def expired(self) -> "BacktestRunQuerySet":
+        """Running by their rows, but their worker has not been heard of for a whole lease."""
+        return self.filter(status=BacktestRun.Status.RUNNING, lease_until__lt=Now())
+
+    def undispatched(self, since: timedelta = timedelta()) -> "BacktestRunQuerySet":
+        """Queued for at least `since`, but no message was sent for them (the web died between row and queue)."""
+        return self.filter(status=BacktestRun.Status.QUEUED, dispatched_at__isnull=True, created_at__lte=Now() - since)
+
+    def overdue(self, since: timedelta) -> "BacktestRunQuerySet":
+        """Queued with a message that is older than `since`: it waits in line, or it died with a cluster."""
+        return self.filter(status=BacktestRun.Status.QUEUED, dispatched_at__lt=Now() - since)
+
+    def claim(self, run_id: uuid.UUID | str) -> "BacktestRun | None":
+        """Make a queued run, or one whose lease ran out, ours for one lease. None: a duplicate message, or cancelled.
+
+        Of any number of callers at the same time exactly one gets the run.
+        """
+        token = uuid.uuid4()
+        is_expired = Q(status=BacktestRun.Status.RUNNING, lease_until__lt=Now(), n_lost__lt=MAX_LOST - 1)
+        n_rows = self.filter(
+            Q(status=BacktestRun.Status.QUEUED) | is_expired, pk=run_id, cancel_requested=False
+        ).update(
+            n_lost=Case(When(status=BacktestRun.Status.RUNNING, then=F("n_lost") + 1), default=F("n_lost")),
+            status=BacktestRun.Status.RUNNING,
+            attempt=F("attempt") + 1,
+            token=token,
+            lease_until=Now() + Value(LEASE),
+            started_at=Now(),
+            stage="loading",
+            progress={},
+        )
+        return self.filter(pk=run_id, token=token).first() if n_rows else None
+
+    def requeue_lost(self) -> int:
+        """Queue again every run whose lease ran out, unless it was lost too often. Returns how many."""
+        return (
+            self.expired()
+            .filter(cancel_requested=False, n_lost__lt=MAX_LOST - 1)
+            .update(n_lost=F("n_lost") + 1, **_QUEUED_AGAIN)
+        )
+
+    def fail_lost(self) -> int:
+        """Fail, with the cause, every run whose lease ran out for the last time. Returns how many."""
+        return (
+            self.expired()
+            .filter(cancel_requested=False, n_lost__gte=MAX_LOST - 1)
+            .update(
+                status=BacktestRun.Status.FAILED,
+                n_lost=F("n_lost") + 1,
+                failure_code="lost",
+                failure={"message": LOST_MESSAGE},
+                **_over(),
+            )
+        )
+
+    def cancel_lost(self) -> int:
+        """End every run that was to be cancelled and whose worker is gone. Returns how many."""
+        return self.expired().filter(cancel_requested=True).update(status=BacktestRun.Status.CANCELLED, **_over())
+
+    def request_cancel(self) -> int:
+        """Cancel these runs: queued ones at once, running ones at their next beat. Finished ones do not change."""
+        is_queued = Q(status=BacktestRun.Status.QUEUED)
+        return (
+            self.active()
+            .filter(cancel_requested=False)
+            .update(
+                cancel_requested=True,
+                status=Case(When(is_queued, then=Value(BacktestRun.Status.CANCELLED)), default=F("status")),
+                finished_at=Case(When(is_queued, then=Now()), default=None),
+            )
+        )
+
+
+_QUEUED_AGAIN: dict[str, Any] = {
+    "status": "queued",
+    "token": None,
+    "lease_until": None,
+    "dispatched_at": None,
+    "stage": "",
+    "progress": {},
+}
+
+
+def _over() -> dict[str, Any]:
+    """What every end sets: the database's time of it, and no lease."""
+    return {"finished_at": Now(), "lease_until": None, "stage": ""}
 
 
 class BacktestRun(models.Model):
@@ -44,11 +152,13 @@ class BacktestRun(models.Model):
     from_ms = models.BigIntegerField()
     to_ms = models.BigIntegerField()
     data_revision = models.CharField(max_length=64, blank=True)
+    run_data = models.JSONField(default=dict, help_text="The pinned snapshot of the data (marketdata's RunData).")
 
     # Life.
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
     attempt = models.PositiveSmallIntegerField(default=0)
-    token = models.UUIDField(null=True, blank=True, editable=False)
+    n_lost = models.PositiveSmallIntegerField(default=0, help_text="How many attempts ended because the worker died.")
+    token = models.UUIDField(null=True, blank=True, editable=False, help_text="The attempt that holds or ended it.")
     lease_until = models.DateTimeField(null=True, blank=True)
     dispatched_at = models.DateTimeField(null=True, blank=True)
     cancel_requested = models.BooleanField(default=False)
@@ -84,14 +194,24 @@ class BacktestRun(models.Model):
                 name="backtests_run_finished_iff_finished_at",
             ),
             models.CheckConstraint(
-                condition=~Q(status="running") | Q(token__isnull=False, lease_until__isnull=False, attempt__gte=1),
-                name="backtests_run_running_has_lease",
+                condition=Q(status="running", token__isnull=False, lease_until__isnull=False, attempt__gte=1)
+                | (~Q(status="running") & Q(lease_until__isnull=True)),
+                name="backtests_run_lease_iff_running",
             ),
             models.CheckConstraint(
-                condition=~Q(status="failed") | ~Q(failure_code=""), name="backtests_run_failed_has_code"
+                condition=~Q(status="queued") | Q(token__isnull=True), name="backtests_run_queued_is_free"
             ),
             models.CheckConstraint(
-                condition=~Q(status="succeeded") | ~Q(result_hash=""), name="backtests_run_succeeded_has_hash"
+                condition=Q(status="failed") & ~Q(failure_code="") | ~Q(status="failed") & Q(failure_code=""),
+                name="backtests_run_failed_iff_code",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="cancelled") | Q(cancel_requested=True), name="backtests_run_cancelled_on_request"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="succeeded", cancel_requested=False) & ~Q(result_hash="") & ~Q(artifact_dir="")
+                | ~Q(status="succeeded") & Q(result_hash="", artifact_dir=""),
+                name="backtests_run_succeeded_iff_result",
             ),
             models.CheckConstraint(condition=Q(from_ms__lt=F("to_ms")), name="backtests_run_span"),
         ]
@@ -102,3 +222,50 @@ class BacktestRun(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.status in self.TERMINAL
+
+    # Transitions of an attempt: only the holder of attempt and token, as `claim` returned them, can make them.
+
+    def _mine(self) -> BacktestRunQuerySet:
+        return BacktestRun.objects.filter(
+            pk=self.pk, status=self.Status.RUNNING, attempt=self.attempt, token=self.token
+        )
+
+    def beat(self, stage: str = "", progress: dict[str, Any] | None = None) -> bool:
+        """Renew the lease and carry the progress. False: cancelled, or no longer ours: stop working on it."""
+        news: dict[str, Any] = {"stage": stage} if stage else {}
+        if progress is not None:
+            news["progress"] = progress
+        return bool(self._mine().filter(cancel_requested=False).update(lease_until=Now() + Value(LEASE), **news))
+
+    def finish(
+        self, *, artifact_dir: str, result_hash: str, summary: dict[str, Any], is_ruined: bool, jail_level: str
+    ) -> bool:
+        """Make the files in `artifact_dir` the result. False: this attempt came too late, its files are nobody's."""
+        return bool(
+            self._mine()
+            .filter(cancel_requested=False)
+            .update(
+                status=self.Status.SUCCEEDED,
+                artifact_dir=artifact_dir,
+                result_hash=result_hash,
+                summary=summary,
+                is_ruined=is_ruined,
+                jail_level=jail_level,
+                **_over(),
+            )
+        )
+
+    def fail(self, code: str, failure: dict[str, Any], *, jail_level: str = "") -> bool:
+        return bool(
+            self._mine()
+            .filter(cancel_requested=False)
+            .update(status=self.Status.FAILED, failure_code=code, failure=failure, jail_level=jail_level, **_over())
+        )
+
+    def acknowledge_cancel(self) -> bool:
+        """End a run whose cancellation its worker has seen."""
+        return bool(self._mine().filter(cancel_requested=True).update(status=self.Status.CANCELLED, **_over()))
+
+    def give_back(self) -> bool:
+        """Queue it again because this worker is told to stop; that is no loss and counts for nothing."""
+        return bool(self._mine().filter(cancel_requested=False).update(**_QUEUED_AGAIN))

@@ -1,0 +1,165 @@
+"""What a user does with runs: request, cancel, delete. Form, API and command all come through here.
+
+Every rule that is broken raises RequestError(field, code, message); field "" means the request as a whole.
+"""
+
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from accounts.models import User
+from accounts.quotas import limits_of
+from backtests import artifacts
+from backtests.engine.errors import RequestError
+from backtests.engine.request import RunRequest
+from backtests.models import BacktestRun
+from backtests.operations import dispatcher
+from marketdata.run_data import RunData
+from marketdata.services import DataUnavailable, resolve_run_data
+from strategies.models import StrategyVersion
+from strategies.params import ParamError, ParamSpec, resolve_params
+
+logger = logging.getLogger(__name__)
+
+MAX_BARS = 6_000_000  # all symbols, warm-up and finer bars together: eleven years of 1m of one symbol
+
+
+def request_from_mapping(user: User, raw: Mapping[str, Any]) -> BacktestRun:
+    """Queue a run from form data or JSON: `strategy` (id), `version` (number; empty: the latest), and the request."""
+    version = _find_version(user, raw.get("strategy"), raw.get("version"))
+    rest = {name: value for name, value in raw.items() if name not in ("strategy", "version")}
+    return request_run(user, rest, strategy_version=version)
+
+
+def request_run(user: User, raw: Mapping[str, Any], *, strategy_version: StrategyVersion) -> BacktestRun:
+    """Validate, pin the data, store a queued run; its message leaves when the transaction commits.
+
+    Raises RequestError.
+    """
+    request, run_data = resolve_request(raw, strategy_version.param_schema)
+    with transaction.atomic():
+        _check_quota(user)
+        run = create_run(user, request, run_data, strategy_version)
+        # Row first, then queue. If the queue does not answer, the row waits for the reaper.
+        transaction.on_commit(partial(_dispatch_quietly, run.pk))
+    return run
+
+
+def resolve_request(raw: Mapping[str, Any], param_schema: Sequence[ParamSpec]) -> tuple[RunRequest, RunData]:
+    """The request with every parameter and the data revision filled in, and the data that it pins. No row, no queue.
+
+    Raises RequestError.
+    """
+    request = RunRequest.parse(raw)
+    _check_size(request)
+    try:
+        params = resolve_params(param_schema, request.params)
+    except ParamError as error:
+        raise RequestError(f"params.{error.name}", error.code, error.message) from error
+    try:
+        run_data = resolve_run_data(
+            request.market,
+            request.symbols,
+            request.timeframe,
+            request.from_ms,
+            request.to_ms,
+            request.warmup_bars,
+            funding=request.funding,
+            data_revision=request.data_revision,
+        )
+    except DataUnavailable as error:
+        raise RequestError(error.field, error.code, error.message) from error
+    return replace(request, params=params, data_revision=run_data.data_revision), run_data
+
+
+def create_run(user: User, request: RunRequest, run_data: RunData, strategy_version: StrategyVersion) -> BacktestRun:
+    """A queued row, without a message."""
+    return BacktestRun.objects.create(
+        owner=user,
+        strategy_version=strategy_version,
+        request=request.to_json(),
+        run_data=run_data.to_json(),
+        data_revision=request.data_revision,
+        market=request.market,
+        symbol=request.symbol,
+        timeframe=request.timeframe,
+        from_ms=request.from_ms,
+        to_ms=request.to_ms,
+    )
+
+
+def cancel_run(run: BacktestRun) -> bool:
+    """Ask for the end of a run. A queued one is cancelled at once, a running one within two seconds.
+
+    False: it was finished, or its end was asked for before; nothing changed. Does not refresh `run`.
+    """
+    return bool(BacktestRun.objects.filter(pk=run.pk).request_cancel())
+
+
+def delete_run(run: BacktestRun) -> None:
+    """Delete a finished run and its files. Raises RequestError while it is active."""
+    with transaction.atomic():
+        n_rows, _ = BacktestRun.objects.filter(pk=run.pk).finished().delete()
+        if not n_rows and BacktestRun.objects.filter(pk=run.pk).exists():
+            raise RequestError("", "run_active", "This run is not finished. Cancel it first, then delete it.")
+        transaction.on_commit(partial(artifacts.delete_run_files, run.pk), robust=True)
+
+
+def _dispatch_quietly(run_id: uuid.UUID) -> None:
+    try:
+        dispatcher.dispatch(run_id)
+    except Exception:
+        logger.exception("The message of run %s was not sent; the reaper sends it again.", run_id)
+
+
+def _find_version(user: User, strategy_id: Any, number: Any) -> StrategyVersion:
+    if not strategy_id:
+        raise RequestError("strategy", "missing", "Choose the strategy to run.")
+    versions = StrategyVersion.objects.visible_to(user).filter(strategy__archived_at__isnull=True)
+    try:
+        versions = versions.filter(strategy_id=strategy_id)
+        latest = versions.order_by("-number").first()
+    except (ValidationError, ValueError, TypeError):
+        latest = None
+    if latest is None:
+        raise RequestError("strategy", "unknown_strategy", "You have no such strategy.")
+    if number is None or number == "":
+        return latest
+    try:
+        return versions.get(number=int(number))
+    except (StrategyVersion.DoesNotExist, ValueError, TypeError, OverflowError):
+        raise RequestError(
+            "version",
+            "unknown_version",
+            f"{number!r} is not a version of this strategy; the latest is {latest.number}.",
+        ) from None
+
+
+def _check_size(request: RunRequest) -> None:
+    n_bars = (request.n_bars + request.warmup_bars) * len(request.symbols)
+    if n_bars > MAX_BARS:
+        raise RequestError(
+            "to",
+            "too_many_bars",
+            f"This run has {n_bars:,} bars; at most {MAX_BARS:,} are allowed. "
+            "Shorten the span, name fewer symbols, or choose a longer timeframe.",
+        )
+
+
+def _check_quota(user: User) -> None:
+    # The lock makes two requests of one user count one after the other.
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    allowed = limits_of(user).max_queued_runs
+    n_active = BacktestRun.objects.visible_to(user).active().count()
+    if n_active >= allowed:
+        raise RequestError(
+            "",
+            "too_many_runs",
+            f"You have {n_active} runs that wait or run; at most {allowed} are allowed. Wait for one, or cancel one.",
+        )
