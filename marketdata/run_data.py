@@ -1,0 +1,97 @@
+"""RunData: which candle files, rules and warnings one run has. Stored beside the result, it pins the snapshot."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from marketdata.rules import InstrumentRules
+from marketdata.store import SegmentRef
+
+
+@dataclass(frozen=True, slots=True)
+class RunWarning:
+    """Something that a reader of the result must know. `code` is stable; the message may be reworded."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolData:
+    """The files of one symbol that a run reads. Gaps are half-open [from_ms, to_ms) stretches without candles."""
+
+    rules: InstrumentRules
+    series_name: str
+    timeframe: str
+    candles: tuple[SegmentRef, ...]
+    mark: tuple[SegmentRef, ...] = ()
+    mark_timeframe: str = ""
+    funding: tuple[SegmentRef, ...] = ()
+    n_rows_in_span: int = 0
+    gaps: tuple[tuple[int, int], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rules": self.rules.to_json(),
+            "series_name": self.series_name,
+            "timeframe": self.timeframe,
+            "candles": [ref.to_json() for ref in self.candles],
+            "mark": [ref.to_json() for ref in self.mark],
+            "mark_timeframe": self.mark_timeframe,
+            "funding": [ref.to_json() for ref in self.funding],
+            "n_rows_in_span": self.n_rows_in_span,
+            "gaps": [list(gap) for gap in self.gaps],
+        }
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Self:
+        return cls(
+            rules=InstrumentRules.from_json(raw["rules"]),
+            series_name=raw["series_name"],
+            timeframe=raw["timeframe"],
+            candles=tuple(map(SegmentRef.from_json, raw["candles"])),
+            mark=tuple(map(SegmentRef.from_json, raw["mark"])),
+            mark_timeframe=raw["mark_timeframe"],
+            funding=tuple(map(SegmentRef.from_json, raw["funding"])),
+            n_rows_in_span=raw["n_rows_in_span"],
+            gaps=tuple((first, end) for first, end in raw["gaps"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """What one run reads, the primary symbol first."""
+
+    symbols: tuple[SymbolData, ...]
+    data_revision: str
+    warnings: tuple[RunWarning, ...] = ()
+    is_synthetic: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that `from_json` reads back into an equal RunData."""
+        return {
+            "symbols": [symbol.to_json() for symbol in self.symbols],
+            "data_revision": self.data_revision,
+            "warnings": [asdict(warning) for warning in self.warnings],
+            "is_synthetic": self.is_synthetic,
+        }
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Self:
+        return cls(
+            symbols=tuple(map(SymbolData.from_json, raw["symbols"])),
+            data_revision=raw["data_revision"],
+            warnings=tuple(RunWarning(**warning) for warning in raw["warnings"]),
+            is_synthetic=raw["is_synthetic"],
+        )
+
+
+def compute_data_revision(symbols: Iterable[SymbolData]) -> str:
+    """SHA-256 over the ordered hashes of every segment that a run reads: candles, mark, funding, symbol by symbol."""
+    digest = hashlib.sha256()
+    for symbol in symbols:
+        for name, refs in (("candles", symbol.candles), ("mark", symbol.mark), ("funding", symbol.funding)):
+            digest.update(f"{symbol.rules.market} {symbol.rules.symbol} {name} {symbol.timeframe}\n".encode())
+            digest.update("".join(f"{ref.sha256}\n" for ref in refs).encode())
+    return digest.hexdigest()

@@ -1,0 +1,39 @@
+"""Candle lengths by name, and the grid of UTC times on which the exchange opens them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+WEEK_MS = 7 * DAY_MS
+
+TIMEFRAME_MS: dict[str, int] = {
+    "1m": MINUTE_MS,
+    "3m": 3 * MINUTE_MS,
+    "5m": 5 * MINUTE_MS,
+    "15m": 15 * MINUTE_MS,
+    "30m": 30 * MINUTE_MS,
+    "1h": HOUR_MS,
+    "2h": 2 * HOUR_MS,
+    "4h": 4 * HOUR_MS,
+    "6h": 6 * HOUR_MS,
+    "8h": 8 * HOUR_MS,
+    "12h": 12 * HOUR_MS,
+    "1d": DAY_MS,
+    "3d": 3 * DAY_MS,
+    "1w": WEEK_MS,
+}
+
+FIRST_MONDAY_MS = 4 * DAY_MS  # 1970-01-05: weeks open on Monday
+
+
+def grid_phase_ms(timeframe: str, open_ms: NDArray[np.int64]) -> int:
+    """The remainder of every on-grid open time: 0, but for weeks (Monday) and 3 days (the day most rows open on)."""
+    length_ms = TIMEFRAME_MS[timeframe]
+    if timeframe == "1w":
+        return FIRST_MONDAY_MS
+    if timeframe == "3d" and len(open_ms):
+        days, counts = np.unique(open_ms % length_ms // DAY_MS, return_counts=True)
+        return int(days[np.argmax(counts)]) * DAY_MS
+    return 0
