@@ -1,16 +1,12 @@
 """Fixtures every test may use: a throw-away home, three people, the exchange's real files where at hand."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
 
-# Before Django reads its settings: tests never touch the home of the machine they run on.
-_HOME = tempfile.mkdtemp(prefix="hindsight-test-")
-os.environ["HINDSIGHT_HOME"] = _HOME
-os.environ.setdefault("HINDSIGHT_SECRET_KEY", "a key for tests only")
-os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / "hindsight-test-numba"))
+# Processes that tests start are the product, not a test: they read the home from the environment like any other.
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 
 PASSWORD = "correct horse"
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

