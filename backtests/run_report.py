@@ -9,6 +9,18 @@ from numpy.typing import NDArray
 
 from backtests.engine.metrics import MetricValue
 from backtests.engine.request import RunRequest
+from backtests.runner.outcome import LogLine
+
+__all__ = [
+    "BENCHMARK",
+    "POINT",
+    "RECORD_TABLES",
+    "DrawnSeries",
+    "LogLine",
+    "ReportWarning",
+    "RunReport",
+    "StrategyFacts",
+]
 
 type Rows = NDArray[np.void]
 type Facts = dict[str, Any]
@@ -25,15 +37,6 @@ POINT = np.dtype([("i_series", "i4"), ("time_ms", "i8"), ("value", "f8")])  # va
 class ReportWarning:
     code: str
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line of a strategy's log; time_ms is the close of the bar that it was written at, 0 before the first."""
-
-    level: str
-    time_ms: int
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The numbers of a result: one pure function each, computed from the rows of record."""
 
 from backtests.engine.metrics.benchmark import buy_and_hold
+from backtests.engine.metrics.breakdowns import MonthReturn, monthly_returns
 from backtests.engine.metrics.catalogue import METRICS, Group, MetricSpec, Unit
 from backtests.engine.metrics.compute import MetricValue, compute_curve_metrics, compute_metrics
 from backtests.engine.metrics.rows import EquityCurve, RunRows, daily_returns, drawdowns
@@ -11,6 +12,7 @@ __all__ = [
     "Group",
     "MetricSpec",
     "MetricValue",
+    "MonthReturn",
     "RunRows",
     "Unit",
     "buy_and_hold",
@@ -18,4 +20,5 @@ __all__ = [
     "compute_metrics",
     "daily_returns",
     "drawdowns",
+    "monthly_returns",
 ]

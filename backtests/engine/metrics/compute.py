@@ -1,5 +1,6 @@
 """All numbers of one run at once, in the order of the catalogue."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,7 +40,7 @@ def compute_metrics(result: RunRows, request: RunRequest, *bars: Bars) -> dict[s
     held = returns.total_return(buy_and_hold(request, bars)) if bars else None
     found["benchmark_return"] = MetricValue(held)
     found["excess_return"] = MetricValue(None if held is None else returns.total_return(curve) - held)
-    return {name: found[name] for name in METRICS}
+    return {name: _without_nonsense(found[name]) for name in METRICS}
 
 
 def compute_curve_metrics(curve: EquityCurve, *, is_ruined: bool = False) -> dict[str, MetricValue]:
@@ -55,14 +56,23 @@ def compute_curve_metrics(curve: EquityCurve, *, is_ruined: bool = False) -> dic
         **{name: function(daily) for name, function in _OF_DAILY_RETURNS.items()},
     }
     return {
-        name: MetricValue(
-            found[name],
-            standard_error=ratios.sharpe_standard_error(daily) if name == "sharpe_ratio" else None,
-            note=_note(name, len(daily), curve.seconds, is_ruined),
+        name: _without_nonsense(
+            MetricValue(
+                found[name],
+                standard_error=ratios.sharpe_standard_error(daily) if name == "sharpe_ratio" else None,
+                note=_note(name, len(daily), curve.seconds, is_ruined),
+            )
         )
         for name in METRICS
         if METRICS[name].is_of_curve
     }
+
+
+def _without_nonsense(metric: MetricValue) -> MetricValue:
+    """A number that is not finite is not available."""
+    if metric.value is None or math.isfinite(metric.value):
+        return metric
+    return MetricValue(None, note=metric.note)
 
 
 def _note(name: str, n_days: int, seconds: float, is_ruined: bool) -> str:
