@@ -1,0 +1,179 @@
+"""What a strategy may use, once: the editor completes from it, the source check compares with it, the docs list it.
+
+A test compares the names with the engine's real classes.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+type Owner = Literal["global", "self", "data", "order", "indicator"]
+type Kind = Literal["method", "property", "class", "function", "hook", "attribute", "module"]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiName:
+    """One name: where it lives (`self.buy` has the owner "self"), how it is called, one or two sentences about it."""
+
+    owner: Owner
+    name: str
+    kind: Kind
+    signature: str  # "(...)" of what is called; the value's type of what is read
+    doc: str
+
+
+_SIZED = "(amount=None, leverage=None, *, notional=None, equity_ratio=None, symbol=None, reduce_only=False, tag='')"
+_OF_SYMBOL = "(symbol=None)"
+
+GLOBAL_NAMES = (
+    ApiName("global", "Strategy", "class", "", "The class that a strategy inherits; one per source."),
+    ApiName(
+        "global",
+        "Param",
+        "class",
+        "(default, *, min=None, max=None, step=None, choices=None)",
+        "A parameter, declared in the class body: fast = Param(20, min=5, max=100). The run form asks for its value; "
+        "self.fast reads it.",
+    ),
+    ApiName(
+        "global", "crossed_above", "function", "(a, b)", "True on the bar where a goes from at or below b to above it."
+    ),
+    ApiName(
+        "global", "crossed_below", "function", "(a, b)", "True on the bar where a goes from at or above b to below it."
+    ),
+    ApiName("global", "ta", "module", "pandas_ta", "The indicators of pandas_ta: ta.sma, ta.ema, ta.rsi, ta.atr ..."),
+)
+
+HOOKS = (
+    ApiName("self", "initialize", "hook", "(self)", "Required. Called once, before the first bar: make indicators."),
+    ApiName("self", "on_data", "hook", "(self, data)", "Required. Called after the close of every bar of the span."),
+    ApiName("self", "on_order", "hook", "(self, order)", "Called when an order of yours changes its state."),
+    ApiName("self", "on_fill", "hook", "(self, fill)", "Called for each execution."),
+    ApiName("self", "on_trade_closed", "hook", "(self, trade)", "Called when a position has gone flat or flipped."),
+    ApiName("self", "on_liquidation", "hook", "(self, trade)", "Called when the exchange has closed a position."),
+    ApiName("self", "on_funding", "hook", "(self, payment)", "Called for each funding payment, received or paid."),
+    ApiName("self", "on_finish", "hook", "(self)", "Called once, after the last bar."),
+)
+
+TRADE_NAMES = (
+    ApiName(
+        "self",
+        "buy",
+        "method",
+        _SIZED,
+        "A market order to buy. Give exactly one size: amount (base quantity), notional (quote) or equity_ratio (share "
+        "of your equity bound as margin, fee included). Returns an order, falsy when rejected.",
+    ),
+    ApiName(
+        "self",
+        "sell",
+        "method",
+        _SIZED,
+        "A market order to sell; opens a short on futures when nothing is held. Sizes as for buy.",
+    ),
+    ApiName(
+        "self",
+        "close_position",
+        "method",
+        "(percentage=100.0, symbol=None)",
+        "Closes the open position, or a part of it.",
+    ),
+    ApiName(
+        "self",
+        "target_ratio",
+        "method",
+        "(ratio, symbol=None, leverage=None)",
+        "Buys or sells until the position's notional is ratio x equity; negative is short, 0 is flat.",
+    ),
+)
+
+ACCOUNT_NAMES = (
+    ApiName("self", "get_cash", "method", "()", "Wallet balance that is not bound as margin, in quote currency."),
+    ApiName("self", "get_equity", "method", "()", "Wallet balance plus unrealised PnL, in quote currency."),
+    ApiName("self", "get_position_size", "method", _OF_SYMBOL, "Position quantity: negative when short, 0 when flat."),
+    ApiName("self", "get_entry_price", "method", _OF_SYMBOL, "Mean entry price of the open position."),
+    ApiName("self", "get_unrealized_pnl", "method", _OF_SYMBOL, "Unrealised PnL of the open position."),
+    ApiName("self", "get_margin_ratio", "method", "()", "Maintenance margin / margin: 0 when flat, liquidation at 1."),
+    ApiName("self", "get_liquidation_price", "method", _OF_SYMBOL, "Price at which the exchange would close; or None."),
+    ApiName("self", "get_leverage", "method", _OF_SYMBOL, "Leverage of the open position."),
+    ApiName("self", "position", "property", "Position", "The open position: size, entry_price, leverage, margin_used."),
+    ApiName("self", "portfolio", "property", "Portfolio", "The account as an object with the same facts."),
+)
+
+CONTEXT_NAMES = (
+    ApiName("self", "symbol", "property", "str", "The run's primary symbol, for example BTCUSDT."),
+    ApiName("self", "symbols", "property", "tuple[str, ...]", "All symbols of the run, the primary first."),
+    ApiName("self", "current_price", "property", "float", "Close of the bar that has just ended."),
+    ApiName("self", "timestamp", "property", "pandas.Timestamp", "The bar's open time, in UTC."),
+    ApiName("self", "i_bar", "property", "int", "Number of the bar, counting from the start of the span."),
+    ApiName("self", "params", "property", "dict", "The run's parameter values by name."),
+    ApiName("self", "bars", "property", "dict", "The newest bar of each symbol: self.bars['ETHUSDT'].close."),
+    ApiName("self", "warmup_bars", "attribute", "int", "Set in the class body: bars before the span for indicators."),
+)
+
+DATA_AND_REPORT_NAMES = (
+    ApiName(
+        "self",
+        "indicator",
+        "method",
+        "(fn, *columns, plot=True, **kwargs)",
+        "An indicator over the whole span, revealed bar by bar: self.indicator(ta.sma, 'close', length=20). Call it in "
+        "initialize; read x[-1], x[-2], x.value. NaN before its first value.",
+    ),
+    ApiName(
+        "self",
+        "history",
+        "method",
+        "(n, field=None, symbol=None, timeframe=None)",
+        "The last n closed bars: an array of one field, or a DataFrame. timeframe='4h' builds larger bars.",
+    ),
+    ApiName("self", "every", "method", "(period)", "True on the first bar of each period: self.every('1h')."),
+    ApiName("self", "log", "method", "(text, level='info')", "Writes a line into the run's log, with the bar's time."),
+    ApiName("self", "plot", "method", "(name, value, pane=None)", "Draws a value of your own on the result chart."),
+)
+
+BAR_NAMES = (
+    ApiName("data", "open", "property", "float", "First price of the bar."),
+    ApiName("data", "high", "property", "float", "Highest price of the bar."),
+    ApiName("data", "low", "property", "float", "Lowest price of the bar."),
+    ApiName("data", "close", "property", "float", "Last price of the bar."),
+    ApiName("data", "volume", "property", "float", "Traded base quantity."),
+    ApiName("data", "time_ms", "property", "int", "The bar's open time: milliseconds since 1970, UTC."),
+    ApiName("data", "is_fresh", "property", "bool", "False where the primary symbol has no bar at this time."),
+    ApiName("data", "to_series", "method", "()", "The bar as a pandas Series."),
+)
+
+ORDER_NAMES = (
+    ApiName("order", "status", "property", "str", "Where the order stands: open, filled, rejected ..."),
+    ApiName("order", "reject_reason", "property", "str", "Why the order was refused; empty when it was not."),
+    ApiName("order", "filled_qty", "property", "float", "Base quantity filled so far."),
+    ApiName("order", "average_price", "property", "float", "Mean price of the fills."),
+    ApiName("order", "cancel", "method", "()", "Cancels what still waits."),
+)
+
+INDICATOR_NAMES = (ApiName("indicator", "value", "property", "float", "The newest value; the same as x[-1]."),)
+
+API = (
+    *GLOBAL_NAMES,
+    *HOOKS,
+    *TRADE_NAMES,
+    *ACCOUNT_NAMES,
+    *CONTEXT_NAMES,
+    *DATA_AND_REPORT_NAMES,
+    *BAR_NAMES,
+    *ORDER_NAMES,
+    *INDICATOR_NAMES,
+)
+
+# Arguments of the design that the engine refuses so far; the check says so instead of "unknown".
+NOT_YET_ARGUMENTS = frozenset(
+    {"limit", "stop", "stop_loss", "take_profit", "trailing_ratio", "post_only", "good_for_bars"}
+)
+
+
+def names_of(owner: Owner) -> dict[str, ApiName]:
+    return {entry.name: entry for entry in API if entry.owner == owner}
+
+
+def to_completions() -> list[dict[str, str]]:
+    """The reference as plain values, for the editor."""
+    return [asdict(entry) for entry in API]

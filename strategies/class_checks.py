@@ -1,0 +1,185 @@
+"""Checks of the strategy class: is there one, does it have its methods, can its parameters be read."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from strategies import api_reference
+from strategies.params import read_class_params
+from strategies.problems import Finding, suggest
+from strategies.self_checks import check_self_use
+from strategies.source_tree import base_name, find_strategy_classes
+
+type Method = ast.FunctionDef | ast.AsyncFunctionDef
+
+REQUIRED = ("initialize", "on_data")
+# What other tools call the same thing.
+_ALIASES = {
+    "init": "initialize",
+    "setup": "initialize",
+    "on_start": "initialize",
+    "start": "initialize",
+    "__init__": "initialize",
+    "next": "on_data",
+    "on_bar": "on_data",
+    "on_candle": "on_data",
+    "on_tick": "on_data",
+    "handle_data": "on_data",
+    "update": "on_data",
+}
+_SKELETON = "class MyStrategy(Strategy): with initialize(self) and on_data(self, data)"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassBody:
+    """What a class and the classes of the source that it inherits define. `is_closed`: nothing is inherited from
+    elsewhere except Strategy itself."""
+
+    node: ast.ClassDef
+    methods: dict[str, Method]
+    names: frozenset[str]
+    is_closed: bool
+
+
+def check_classes(tree: ast.Module) -> Iterator[Finding]:
+    classes = find_strategy_classes(tree)
+    if not classes:
+        yield from _check_absent(tree)
+    for extra in classes[1:]:
+        text = f"{extra.name} is a second strategy beside {classes[0].name}; a source holds one. Remove or split them."
+        yield Finding(extra, "several_strategies", text)
+    if len(classes) == 1:
+        body = read_class_body(classes[0], tree)
+        yield from _check_methods(body)
+        yield from _check_params(body)
+        if body.is_closed:
+            yield from check_self_use(body.methods, body.names, tree)
+
+
+def read_class_body(node: ast.ClassDef, tree: ast.Module) -> ClassBody:
+    local = {other.name: other for other in tree.body if isinstance(other, ast.ClassDef)}
+    methods: dict[str, Method] = {}
+    names: set[str] = set()
+    is_closed = not node.keywords and not node.decorator_list
+    waiting, seen = [node], {node.name}
+    while waiting:
+        current = waiting.pop()
+        for statement in current.body:
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+                methods.setdefault(statement.name, statement)
+            names |= _names_set_by(statement)
+        for base in current.bases:
+            name = base_name(base)
+            if name in local and name not in seen:
+                seen.add(name)
+                waiting.append(local[name])
+            elif name not in {"Strategy", "object"} and name not in seen:
+                is_closed = False
+    return ClassBody(node, methods, frozenset(names), is_closed)
+
+
+def _names_set_by(statement: ast.stmt) -> set[str]:
+    """The names that a statement of a class body leaves in the class (and some that stay inside: harmless here)."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    names = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.alias):
+            names.add(node.asname or node.name.partition(".")[0])
+    return names
+
+
+def _check_absent(tree: ast.Module) -> Iterator[Finding]:
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    if any(base_name(base) == "Strategy" for node in classes for base in node.bases):
+        return  # it stands inside an `if` or a function; whether it gets made cannot be known here
+    for node in classes:
+        if any(isinstance(item, ast.FunctionDef) and item.name in REQUIRED for item in node.body):
+            text = f"{node.name} does not inherit Strategy; write `class {node.name}(Strategy):`."
+            yield Finding(node, "no_strategy", text)
+            return
+    yield Finding(None, "no_strategy", f"There is no strategy here: write {_SKELETON}.")
+
+
+def _check_methods(body: ClassBody) -> Iterator[Finding]:
+    hooks = {entry.name: entry for entry in api_reference.HOOKS}
+    for name in REQUIRED:
+        if name not in body.names and body.is_closed:
+            signature = f"{name}{hooks[name].signature}"
+            meant = next((m for m in body.methods if _ALIASES.get(m) == name), "") or suggest(
+                name, body.methods.keys() - hooks.keys()
+            )
+            hint = f" You have {meant}; rename it to {name}." if meant else f" Add `def {signature}:`."
+            yield Finding(body.node, "missing_method", f"{body.node.name} has no {signature}.{hint}")
+    for name, method in body.methods.items():
+        if name in hooks:
+            yield from _check_signature(method, hooks[name].signature)
+    if "__init__" in body.methods and "initialize" in body.names:
+        text = "When __init__ runs there is neither data nor account; put this into initialize(self)."
+        yield Finding(body.methods["__init__"], "init_method", text, "warning")
+
+
+def _check_signature(method: Method, signature: str) -> Iterator[Finding]:
+    wanted = f"def {method.name}{signature}"
+    if isinstance(method, ast.AsyncFunctionDef):
+        yield Finding(method, "wrong_signature", f"{method.name} must not be async; write `{wanted}:`.")
+    elif method.decorator_list:
+        if any(base_name(decorator) in {"staticmethod", "classmethod"} for decorator in method.decorator_list):
+            yield Finding(method, "wrong_signature", f"{method.name} is an ordinary method; write `{wanted}:`.")
+    elif not _takes(method.args, signature.count(",") + 1):
+        yield Finding(method, "wrong_signature", f"{method.name} is called as `{wanted}:`; write it so.")
+    elif _yields(method):
+        yield Finding(method, "wrong_signature", f"{method.name} must not yield: it would never run. Use return.")
+
+
+def _takes(args: ast.arguments, n_given: int) -> bool:
+    """Can the method be called with so many positional arguments, self included?"""
+    n_positional = len(args.posonlyargs) + len(args.args)
+    needs_keyword = any(default is None for default in args.kw_defaults)
+    return (
+        not needs_keyword
+        and n_positional - len(args.defaults) <= n_given
+        and (n_given <= n_positional or args.vararg is not None)
+    )
+
+
+def _yields(method: Method) -> bool:
+    waiting: list[ast.AST] = [*method.body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            waiting += ast.iter_child_nodes(node)
+    return False
+
+
+def _check_params(body: ClassBody) -> Iterator[Finding]:
+    specs, faults = read_class_params(body.node)
+    for fault in faults:
+        yield Finding(fault.node, "bad_param", fault.message)
+    reserved = api_reference.names_of("self")
+    declared = {spec["name"] for spec in specs}
+    for statement in body.node.body:
+        name = _assigned_name(statement)
+        if name in reserved and reserved[name].kind != "attribute":
+            text = f"{name} is a name of Strategy itself; call yours something else."
+            yield Finding(statement, "reserved_name", text)
+        elif name in declared and name.startswith("_"):
+            yield Finding(statement, "bad_param", f"A parameter's name must not start with an underscore: {name}.")
+    for method in body.methods.values():
+        for node in ast.walk(method):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Param":
+                yield Finding(node, "param_place", "Declare Param in the class body, above the methods.")
+
+
+def _assigned_name(statement: ast.stmt) -> str:
+    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+        return statement.targets[0].id
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+        return statement.target.id
+    return ""

@@ -1,0 +1,31 @@
+"""Leveraged momentum (a warning).
+
+Follows the last move with 75x leverage and no way out. On futures ordinary noise is enough to liquidate it: read its
+liquidations, not its return.
+"""
+
+
+class LeveragedMomentum(Strategy):
+    lookback = Param(12, min=2, max=200)
+    threshold = Param(0.003, min=0.0005, max=0.05, step=0.0005)
+    leverage = Param(75, min=1, max=125)
+
+    def initialize(self):
+        self.n_liquidations = 0
+
+    def on_data(self, data):
+        closes = self.history(self.lookback + 1, "close")
+        if len(closes) <= self.lookback:
+            return
+        change = closes[-1] / closes[0] - 1
+        size = self.get_position_size()
+        if change > self.threshold and size <= 0:
+            self.close_position()
+            self.buy(equity_ratio=0.3, leverage=self.leverage)
+        elif change < -self.threshold and size >= 0:
+            self.close_position()
+            self.sell(equity_ratio=0.3, leverage=self.leverage)
+
+    def on_liquidation(self, trade):
+        self.n_liquidations += 1
+        self.log(f"Liquidated {self.n_liquidations} times; equity is {self.get_equity():.2f}")
