@@ -11,6 +11,7 @@ type IntArray = NDArray[np.int64]
 type FloatArray = NDArray[np.float64]
 
 UNKNOWN_COUNT = -1
+WHOLE_COLUMNS = frozenset({"open_ms", "time_ms", "n_trades"})  # int64; every other column is float64
 
 
 class _Columns:
@@ -47,6 +48,12 @@ class _Columns:
             return parts[0]
         return cls.from_columns({name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.names()})
 
+    @classmethod
+    def empty(cls) -> Self:
+        return cls.from_columns(
+            {name: np.empty(0, np.int64 if name in WHOLE_COLUMNS else np.float64) for name in cls.names()}
+        )
+
     def has_same_rows(self, other: Self) -> bool:
         return len(self) == len(other) and all(
             np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f")
@@ -68,12 +75,6 @@ class CandleArrays(_Columns):
     n_trades: IntArray
     taker_buy_volume: FloatArray
 
-    @classmethod
-    def empty(cls) -> Self:
-        return cls.from_columns(
-            {name: np.empty(0, np.int64 if name in ("open_ms", "n_trades") else np.float64) for name in cls.names()}
-        )
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FundingArrays(_Columns):
@@ -83,7 +84,3 @@ class FundingArrays(_Columns):
     rate: FloatArray
     interval_hours: FloatArray
     mark_price: FloatArray
-
-    @classmethod
-    def empty(cls) -> Self:
-        return cls(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0))

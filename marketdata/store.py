@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from marketdata.arrays import UNKNOWN_COUNT, CandleArrays, FundingArrays, IntArray
+from marketdata.arrays import UNKNOWN_COUNT, WHOLE_COLUMNS, CandleArrays, FundingArrays
 
 __all__ = [
     "UNKNOWN_COUNT",
@@ -128,14 +128,16 @@ class CandleStore:
 
         Raises SegmentMissing or SegmentDamaged.
         """
-        return self._read(CandleArrays, refs, from_ms, to_ms)
+        return CandleArrays.from_columns(self._read(CandleArrays.names(), refs, from_ms, to_ms))
 
     def read_funding(self, refs: Sequence[SegmentRef], from_ms: int = _BEGIN_MS, to_ms: int = _END_MS) -> FundingArrays:
-        return self._read(FundingArrays, refs, from_ms, to_ms)
+        return FundingArrays.from_columns(self._read(FundingArrays.names(), refs, from_ms, to_ms))
 
-    def read_stamps(self, refs: Sequence[SegmentRef], from_ms: int = _BEGIN_MS, to_ms: int = _END_MS) -> IntArray:
-        """Only the open times: what coverage and gaps need."""
-        return self._read(CandleArrays, refs, from_ms, to_ms).open_ms
+    def read_columns(
+        self, names: Sequence[str], refs: Sequence[SegmentRef], from_ms: int = _BEGIN_MS, to_ms: int = _END_MS
+    ) -> dict[str, NDArray[Any]]:
+        """Some columns of candles, open_ms first: what counting rows and gaps needs of a long span."""
+        return self._read(names, refs, from_ms, to_ms)
 
     def n_bytes(self, ref: SegmentRef) -> int:
         return self.files.n_bytes(ref.sha256)
@@ -160,23 +162,22 @@ class CandleStore:
         self.files.put(ref.sha256, data)
         return ref
 
-    def _read[T: (CandleArrays, FundingArrays)](
-        self, kind: type[T], refs: Sequence[SegmentRef], from_ms: int, to_ms: int
-    ) -> T:
-        parts = []
+    def _read(
+        self, names: Sequence[str], refs: Sequence[SegmentRef], from_ms: int, to_ms: int
+    ) -> dict[str, NDArray[Any]]:
+        """Columns by name, the first of them the time."""
+        parts: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
         for ref in refs:
             if ref.last_ms < from_ms or ref.first_ms >= to_ms:
                 continue
             table = self._map(ref)
-            part = kind.from_columns({name: _to_numpy(table.column(name)) for name in kind.names()})
+            stamps = _to_numpy(table.column(names[0]))
+            first, end = 0, len(stamps)
             if ref.first_ms < from_ms or ref.last_ms >= to_ms:
-                first, end = np.searchsorted(part.stamps, [from_ms, to_ms])
-                part = part.take(slice(int(first), int(end)))
-            parts.append(part)
-        rows = kind.concatenate(parts) if parts else kind.empty()
-        for column in rows.columns().values():
-            column.flags.writeable = False
-        return rows
+                first, end = np.searchsorted(stamps, [from_ms, to_ms])
+            for name in names:
+                parts[name].append(_to_numpy(table.column(name))[first:end])
+        return {name: _join(columns, is_whole=name in WHOLE_COLUMNS) for name, columns in parts.items()}
 
     def _map(self, ref: SegmentRef) -> pa.Table:
         """The Arrow copy of a segment, derived (and the Parquet file checked) where it is not at hand."""
@@ -214,6 +215,14 @@ def _to_numpy(column: "pa.ChunkedArray[Any]") -> NDArray[Any]:
     if column.num_chunks == 1:
         return column.chunk(0).to_numpy(zero_copy_only=True)
     return column.to_numpy()
+
+
+def _join(parts: list[NDArray[Any]], *, is_whole: bool) -> NDArray[Any]:
+    if not parts:
+        return np.empty(0, np.int64 if is_whole else np.float64)
+    joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    joined.flags.writeable = False
+    return joined
 
 
 @contextmanager

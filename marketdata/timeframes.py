@@ -37,3 +37,23 @@ def grid_phase_ms(timeframe: str, open_ms: NDArray[np.int64]) -> int:
         days, counts = np.unique(open_ms % length_ms // DAY_MS, return_counts=True)
         return int(days[np.argmax(counts)]) * DAY_MS
     return 0
+
+
+def is_on_grid(timeframe: str, open_ms: NDArray[np.int64], phase_ms: int = 0) -> NDArray[np.bool_]:
+    return np.asarray(open_ms % TIMEFRAME_MS[timeframe] == phase_ms % TIMEFRAME_MS[timeframe])
+
+
+def find_gaps(
+    timeframe: str, open_ms: NDArray[np.int64], from_ms: int, to_ms: int, phase_ms: int = 0
+) -> tuple[tuple[int, int], ...]:
+    """Half-open stretches of [from_ms, to_ms) whose grid times have no candle.
+
+    open_ms: on-grid open times within the span, ascending. Each stretch runs from the first missing open time to the
+    next open time that is there (or to the first grid time at or after to_ms).
+    """
+    length_ms = TIMEFRAME_MS[timeframe]
+    first_cell = -(-(from_ms - phase_ms) // length_ms)
+    end_cell = -(-(to_ms - phase_ms) // length_ms)
+    cells = np.concatenate(([first_cell - 1], (open_ms - phase_ms) // length_ms, [end_cell]))
+    before = np.flatnonzero(np.diff(cells) > 1)
+    return tuple((int(cells[i] + 1) * length_ms + phase_ms, int(cells[i + 1]) * length_ms + phase_ms) for i in before)
