@@ -1,11 +1,22 @@
-"""The user: signs in with an e-mail address."""
+"""The user, who signs in with an e-mail address, and the user's API tokens."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import BaseUserManager
 from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils import timezone
+from knox.models import AbstractAuthToken, AuthTokenManager
+
+from accounts.quotas import find_limit_problem
+
+
+def check_limit_overrides(overrides: Any) -> None:
+    if problem := find_limit_problem(overrides):
+        raise ValidationError(problem)
 
 
 class UserManager(BaseUserManager["User"]):
@@ -24,12 +35,18 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email__iexact=username)
 
 
-class User(AbstractUser):
+class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox names the relation without types
     username = None  # type: ignore[assignment]  # the e-mail address is the name
     first_name = None  # type: ignore[assignment]
     last_name = None  # type: ignore[assignment]
     email = models.EmailField("e-mail address", unique=True, error_messages={"unique": "This address is taken."})
     display_name = models.CharField(max_length=80, blank=True)
+    limit_overrides = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[check_limit_overrides],
+        help_text='Limits that differ from the site\'s, by the names of accounts/quotas.py: {"max_strategies": 500}.',
+    )
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -49,3 +66,30 @@ class User(AbstractUser):
 
     def get_short_name(self) -> str:
         return self.display_name or self.email.split("@")[0]
+
+
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    def visible_to(self, user: User) -> "ApiTokenQuerySet":
+        return self.filter(user=user)
+
+    def usable(self) -> "ApiTokenQuerySet":
+        return self.filter(Q(expiry__isnull=True) | Q(expiry__gt=timezone.now()))
+
+
+class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox carries no types
+    """A named token for the API. Only its hash is kept; the token itself is shown once."""
+
+    name = models.CharField(max_length=80)
+
+    objects: ClassVar[Any] = AuthTokenManager.from_queryset(ApiTokenQuerySet)()
+
+    class Meta:
+        ordering: ClassVar = ["-created"]
+        verbose_name = "API token"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.token_key}...)"
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expiry is not None and self.expiry <= timezone.now()

@@ -44,9 +44,23 @@ def read_list(name: str, default: list[str]) -> list[str]:
     return [part.strip() for part in word.split(",") if part.strip()]
 
 
-def read_folder(name: str, default: Path) -> Path:
+def read_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    word = read_text(name, default).lower()
+    if word not in choices:
+        raise ImproperlyConfigured(f"{name}={word!r} is not one of {', '.join(choices)}.")
+    return word
+
+
+def open_folder(name: str, default: Path) -> Path:
+    """The folder a variable names; made when missing, refused when nothing can be written there."""
     word = os.environ.get(name, "").strip()
-    folder = Path(word).expanduser() if word else default
+    folder = (Path(word).expanduser() if word else default).absolute()
     if folder.exists() and not folder.is_dir():
         raise ImproperlyConfigured(f"{name}={folder} is a file; it must be a folder.")
-    return folder.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}={folder} cannot be made: {error.strerror}.") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ImproperlyConfigured(f"{name}={folder} cannot be written by this user.")
+    return folder

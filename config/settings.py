@@ -1,16 +1,18 @@
 """All settings, read from the environment by the strict readers of env.py. docs/reference/settings.md lists them."""
 
+import sys
 from pathlib import Path
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
-from config import env
+from config import env, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-HOME = env.read_folder("HINDSIGHT_HOME", BASE_DIR / "var")
+HOME = env.open_folder("HINDSIGHT_HOME", BASE_DIR / "var")
 
+DEBUG = env.read_bool("HINDSIGHT_DEBUG", False)
 IS_HTTPS = env.read_bool("HINDSIGHT_HTTPS", False)
 SECRETS_FILE = HOME / "secrets" / "secret_key"
 
@@ -125,22 +127,16 @@ Q_CLUSTER = {
 
 # --- Accounts -------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
-    "allauth.account.auth_backends.AuthenticationBackend",
-]
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-EMAIL_URL_HOST = env.read_text("HINDSIGHT_EMAIL_HOST")
-EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_URL_HOST else 'console'}.EmailBackend"
-EMAIL_HOST = EMAIL_URL_HOST or "localhost"
+HAS_MAIL_SERVER = bool(env.read_text("HINDSIGHT_EMAIL_HOST"))  # without one, mails are printed on the console
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if HAS_MAIL_SERVER else 'console'}.EmailBackend"
+EMAIL_HOST = env.read_text("HINDSIGHT_EMAIL_HOST", "localhost")
 EMAIL_PORT = env.read_int("HINDSIGHT_EMAIL_PORT", 587, at_least=1, at_most=65_535)
 EMAIL_HOST_USER = env.read_text("HINDSIGHT_EMAIL_USER")
 EMAIL_HOST_PASSWORD = env.read_text("HINDSIGHT_EMAIL_PASSWORD")
@@ -149,7 +145,18 @@ DEFAULT_FROM_EMAIL = env.read_text("HINDSIGHT_EMAIL_FROM", "hindsight@localhost"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_URL_HOST else "optional"
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if HAS_MAIL_SERVER else "optional"
+ACCOUNT_EMAIL_NOTIFICATIONS = HAS_MAIL_SERVER
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "Hindsight: "
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_LOGOUT_REDIRECT_URL = "home"
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_HTTPS else "http"
+ACCOUNT_RATE_LIMITS = {"login_failed": "20/m/ip,5/15m/key"}
+# Behind N reverse proxies the client's address is the Nth from the right in X-Forwarded-For.
+N_TRUSTED_PROXIES = env.read_int("HINDSIGHT_TRUSTED_PROXIES", 0, at_least=0, at_most=10)
+ALLAUTH_TRUSTED_PROXY_COUNT = N_TRUSTED_PROXIES
 LOGIN_REDIRECT_URL = "home"
 LOGIN_URL = "account_login"
 
@@ -167,8 +174,12 @@ STORAGES = {
 }
 # Until deploy/build_assets.py has collected, whitenoise finds each file where it lies.
 WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").is_file()
+# The __Host- prefix binds a cookie to this host and to HTTPS; browsers refuse it without.
+SESSION_COOKIE_NAME = "__Host-hindsight_session" if IS_HTTPS else "hindsight_session"
 SESSION_COOKIE_SECURE = IS_HTTPS
+CSRF_COOKIE_NAME = "__Host-hindsight_csrf" if IS_HTTPS else "hindsight_csrf"
 CSRF_COOKIE_SECURE = IS_HTTPS
+CSRF_COOKIE_HTTPONLY = True
 SECURE_SSL_REDIRECT = IS_HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_HTTPS
@@ -187,6 +198,20 @@ SECURE_CSP = {
     "form-action": [CSP.SELF],
     "frame-ancestors": [CSP.NONE],
 }
+# Counts of sign-in attempts must be shared by all web processes of this host.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": HOME / "cache" / "web",
+        "OPTIONS": {"MAX_ENTRIES": 20_000},
+    }
+}
+
+# --- Logs -----------------------------------------------------------------------------------------------------------
+LOG_FORMAT = env.read_choice("HINDSIGHT_LOG_FORMAT", "console", ("console", "json"))
+LOG_LEVEL = env.read_choice("HINDSIGHT_LOG_LEVEL", "info", ("debug", "info", "warning", "error")).upper()
+LOGGING = logs.build_logging(is_json=LOG_FORMAT == "json", level=LOG_LEVEL, is_terminal=sys.stderr.isatty())
+logs.configure_structlog()
 
 # --- API ------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -198,8 +223,12 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
     "PAGE_SIZE": 50,
+    "DEFAULT_THROTTLE_RATES": {"sign_in": "30/min"},
+    "NUM_PROXIES": N_TRUSTED_PROXIES,
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
 }
+KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105  (a name, no secret)
+REST_KNOX = {"TOKEN_PREFIX": "hindsight_", "AUTO_REFRESH": False}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Hindsight API",
     "VERSION": "1",

@@ -1,3 +1,8 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from accounts.api import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("auth/token/", views.TokenView.as_view(), name="api_token"),
+    path("account/", views.AccountView.as_view(), name="api_account"),
+]
