@@ -83,14 +83,10 @@ def digest_of(paths: Iterable[Path], *texts: str) -> str:
     """SHA-256 over names and contents of files (folders: every file below), and over `texts`."""
     digest = hashlib.sha256()
     for path in paths:
-        files = (
-            sorted(f for f in path.rglob("*") if f.is_file() and "__pycache__" not in f.parts)
-            if path.is_dir()
-            else [path]
-        )
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in files:
-            digest.update(str(file).encode())
-            digest.update(file.read_bytes() if file.is_file() else b"")
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(os.path.relpath(str(file), str(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
     for text in texts:
         digest.update(text.encode() + b"\0")
     return digest.hexdigest()
