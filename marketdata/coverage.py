@@ -64,7 +64,7 @@ def catalogue(series: QuerySet[Series] | None = None) -> list[SeriesCoverage]:
         "segments", Segment.objects.filter(is_current=True).order_by("month"), to_attr="current_segments"
     )
     rows = chosen.select_related("instrument").prefetch_related(current)
-    found = [cover_series(row, row.current_segments) for row in rows if row.current_segments]  # type: ignore[attr-defined]
+    found = [cover_series(row, row.current_segments) for row in rows if row.current_segments]
     order = {SeriesKind.TRADE: 0, SeriesKind.MARK: 1, SeriesKind.FUNDING: 2}
     return sorted(
         found,
