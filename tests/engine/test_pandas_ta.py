@@ -23,8 +23,8 @@ def columns() -> dict[str, pd.Series]:
     trend = (bars.close > bars.close.rolling(20).mean()).astype(int)
     more = {"benchmark": bars.close * 1.01, "fast": bars.close.rolling(5).mean(), "slow": bars.close.rolling(20).mean()}
     more |= {"trend": trend, "signal": trend, "xa": 80, "xb": 20, "value": 100}
-    more |= {name: bars.close for name in ("series", "series_a", "a", "x")}
-    more |= {name: bars.open_ for name in ("series_b", "b", "y")}
+    more |= dict.fromkeys(("series", "series_a", "a", "x"), bars.close)
+    more |= dict.fromkeys(("series_b", "b", "y"), bars.open_)
     return {name: bars[name] for name in bars} | more
 
 
