@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
 LEASE = timedelta(seconds=8)
 MAX_LOST = 3  # a run whose worker disappeared this many times is failed, since it may be what kills the workers
-LOST_MESSAGE = (
-    f"The worker disappeared {MAX_LOST} times while it ran this. Look for what exhausts the machine, then run it again."
-)
+LOST = {
+    "code": "lost",
+    "message": f"The worker disappeared {MAX_LOST} times while it ran this. It may use more memory than the machine "
+    "has: shorten the span or ask for less at a time, then run it again.",
+}
 
 
 class BacktestRunQuerySet(models.QuerySet["BacktestRun"]):
@@ -91,8 +93,8 @@ class BacktestRunQuerySet(models.QuerySet["BacktestRun"]):
             .update(
                 status=BacktestRun.Status.FAILED,
                 n_lost=F("n_lost") + 1,
-                failure_code="lost",
-                failure={"message": LOST_MESSAGE},
+                failure_code=LOST["code"],
+                failure=LOST,
                 **_over(),
             )
         )
@@ -163,16 +165,14 @@ class BacktestRun(models.Model):
     dispatched_at = models.DateTimeField(null=True, blank=True)
     cancel_requested = models.BooleanField(default=False)
     stage = models.CharField(max_length=16, blank=True)
-    progress = models.JSONField(default=dict, help_text="n_done, n_total, bars_per_s, eta_s, equity, log (last lines).")
+    progress = models.JSONField(default=dict, help_text="As runner.outcome.Progress.to_json gives it.")
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     # Outcome.
     failure_code = models.CharField(max_length=32, blank=True)
-    failure = models.JSONField(
-        null=True, blank=True, help_text="message, line, source_line, bar_time_ms, traceback, log."
-    )
+    failure = models.JSONField(null=True, blank=True, help_text="As runner.outcome.Failure.to_json gives it.")
     summary = models.JSONField(default=dict, help_text="Metrics and counts: what lists and the API show without files.")
     is_ruined = models.BooleanField(default=False)
     result_hash = models.CharField(max_length=64, blank=True)

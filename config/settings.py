@@ -109,6 +109,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Queue: carries run ids, nothing else; the row is the truth ------------------------------------------------------
 N_WORKERS = env.read_int("HINDSIGHT_WORKERS", 2, at_least=1, at_most=64)
 RUN_WALL_CLOCK_S = env.read_int("HINDSIGHT_RUN_WALL_CLOCK_S", 600, at_least=1, at_most=86_400)
+QUEUE_MARGIN_S = 120  # how much later than the run's own limit the queue would stop its worker
 Q_CLUSTER = {
     "name": "hindsight",
     "orm": "default",
@@ -119,10 +120,13 @@ Q_CLUSTER = {
     "ack_failures": True,
     "save_limit": -1,
     "guard_cycle": 0.5,
-    "timeout": RUN_WALL_CLOCK_S + 120,
-    "retry": 10 * (RUN_WALL_CLOCK_S + 120),
+    "timeout": RUN_WALL_CLOCK_S + QUEUE_MARGIN_S,
+    "retry": 10 * (RUN_WALL_CLOCK_S + QUEUE_MARGIN_S),
+    "recycle": 20_000,  # the supervisor starts the whole cluster anew when a worker leaves
+    "scheduler": False,
     "catch_up": False,
     "bulk": 1,
+    "log_level": "WARNING",
 }
 
 # --- Accounts -------------------------------------------------------------------------------------------------------

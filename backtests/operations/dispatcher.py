@@ -7,10 +7,12 @@ may call at any time.
 import uuid
 from datetime import timedelta
 
+from django.conf import settings
 from django.db.models.functions import Now
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
+from accounts.quotas import limits_of
 from backtests.models import BacktestRun
 
 TASK = "backtests.tasks.run_backtest"
@@ -20,7 +22,9 @@ OVERDUE = timedelta(seconds=10)
 
 def dispatch(run_id: uuid.UUID) -> None:
     """Send the message of one queued run, and note the time of it."""
-    async_task(TASK, str(run_id))
+    owner = BacktestRun.objects.select_related("owner").get(pk=run_id).owner
+    # The queue's time limit is the last resort, well above the one that the run itself has.
+    async_task(TASK, str(run_id), timeout=limits_of(owner).run_wall_clock_s + settings.QUEUE_MARGIN_S)
     BacktestRun.objects.filter(pk=run_id, status=BacktestRun.Status.QUEUED).update(dispatched_at=Now())
 
 

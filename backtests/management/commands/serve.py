@@ -1,0 +1,59 @@
+"""Runs the whole site on this machine: web server, worker, reaper."""
+
+import os
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from backtests.operations.serve import ServeError, Supervisor, cluster_unit, listen, web_unit
+
+
+class Command(BaseCommand):
+    help = "Run web server, worker and reaper until Ctrl-C; whatever dies is started again."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+        parser.add_argument("--port", type=int, default=8000, help="port to listen on (8000)")
+        parser.add_argument("--no-worker", action="store_true", help="serve pages only; runs wait in the queue")
+        parser.add_argument("--workers", type=int, help="how many runs at the same time (HINDSIGHT_WORKERS)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, port, n_workers = options["host"], options["port"], options["workers"]
+        if not 1 <= port <= 65_535:
+            raise CommandError(f"{port} is not a port: choose one from 1 to 65535.")
+        if n_workers is not None and not 1 <= n_workers <= 64:
+            raise CommandError("--workers must lie between 1 and 64.")
+        self._check_database()
+        cwd = Path(settings.BASE_DIR)
+        env = {"NUMBA_CACHE_DIR": str(Path(settings.HOME) / "cache" / "numba"), **os.environ}
+        env["HINDSIGHT_HOME"] = str(settings.HOME)
+        if n_workers is not None:
+            env["HINDSIGHT_WORKERS"] = str(n_workers)
+        try:
+            with listen(host, port) as listener:
+                units = [web_unit(listener, cwd=cwd, env=env)]
+                if not options["no_worker"]:
+                    units.append(cluster_unit(cwd=cwd, env=env))
+                Supervisor(units, (host, port), self._say).run()
+        except ServeError as error:
+            raise CommandError(str(error)) from error
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+    def _check_database(self) -> None:
+        try:
+            executor = MigrationExecutor(connection)
+            has_news = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+        except DatabaseError as error:
+            raise CommandError(f"The database does not answer: {error}".strip()) from error
+        finally:
+            connection.close()
+        if has_news:
+            raise CommandError("The database is not up to date. Run `make setup`, or `manage.py migrate`, first.")

@@ -1,0 +1,65 @@
+"""Which processes there are, read from /proc: who started whom, and in which session. Empty where there is no /proc."""
+
+import os
+import signal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process. pid and start time together are unique: pids are used again."""
+
+    pid: int
+    parent_pid: int
+    session: int
+    started: int  # in clock ticks since boot
+    is_zombie: bool
+
+
+type Processes = dict[int, Process]
+
+
+def read_processes() -> Processes:
+    processes = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (folder / "stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):  # it ended while we looked
+            continue
+        # The name, in parentheses, may hold anything, even spaces and parentheses.
+        fields = stat[stat.rindex(")") + 2 :].split()
+        processes[int(folder.name)] = Process(
+            pid=int(folder.name),
+            parent_pid=int(fields[1]),
+            session=int(fields[3]),
+            started=int(fields[19]),
+            is_zombie=fields[0] in "ZX",
+        )
+    return processes
+
+
+def children(pid: int, processes: Processes) -> list[Process]:
+    return [process for process in processes.values() if process.parent_pid == pid]
+
+
+def descendants(pid: int, processes: Processes) -> list[Process]:
+    """Everything that `pid` started, directly or not, in no particular order."""
+    found: list[Process] = []
+    parents = {pid}
+    while parents:
+        parents_now, parents = parents, set()
+        for process in processes.values():
+            if process.parent_pid in parents_now:
+                found.append(process)
+                parents.add(process.pid)
+    return found
+
+
+def send_signal(processes: Iterable[Process], number: signal.Signals) -> None:
+    for process in processes:
+        try:
+            os.kill(process.pid, number)
+        except ProcessLookupError:
+            continue

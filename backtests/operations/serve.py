@@ -1,0 +1,174 @@
+"""The supervisor of one machine: web, cluster and reaper, each started anew when it dies, all ended together.
+
+    serve ---+--- web      gunicorn and its workers          (a session of its own)
+             +--- worker   the queue's cluster               (a session of its own: one crash-only unit)
+             +--- reaper   a thread of the supervisor
+
+Killing the supervisor, even with SIGKILL, leaves no process behind: each child dies with its parent.
+"""
+
+import errno
+import http.client
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from backtests.operations.launch import adopt_orphans
+from backtests.operations.processes import Processes, children, read_processes, send_signal
+from backtests.operations.reaper import reap_until
+from backtests.operations.unit import ClusterUnit, Unit
+
+TICK_S = 0.25
+PATIENCE_S = 4.0  # how long a unit may take to end by itself
+STEADY_AFTER_S = 30.0  # a unit that lived this long is started again at once
+MAX_DELAY_S = 10.0
+WEB_THREADS = 4
+
+
+class ServeError(Exception):
+    """The site cannot be served; the message is one sentence for the person at the terminal."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The socket that the site answers on. It outlives restarts of the web server. Raises ServeError."""
+    try:
+        return socket.create_server((host, port), backlog=1024)
+    except OSError as error:
+        why = {
+            errno.EADDRINUSE: f"Port {port} is in use on {host}. Stop what uses it, or choose another with --port.",
+            errno.EACCES: f"Port {port} may not be used by this user. Choose one above 1023 with --port.",
+            errno.EADDRNOTAVAIL: f"{host} is not an address of this machine.",
+        }.get(error.errno or 0, f"Cannot listen on {host}:{port}: {error.strerror or error}.")
+        raise ServeError(why) from error
+
+
+def web_unit(listener: socket.socket, *, cwd: Path, env: dict[str, str]) -> Unit:
+    options = {
+        "--bind": f"fd://{listener.fileno()}",
+        "--worker-class": "gthread",
+        "--workers": str((os.cpu_count() or 1) + 1),
+        "--threads": str(WEB_THREADS),
+        "--timeout": "60",
+        "--graceful-timeout": "3",
+        "--log-level": "warning",
+    }
+    if os.access("/dev/shm", os.W_OK):  # noqa: S108 -- gunicorn's heartbeat files, which must not wait for a disk
+        options["--worker-tmp-dir"] = "/dev/shm"  # noqa: S108
+    argv = [sys.executable, "-m", "gunicorn", "--preload", "--no-control-socket"]
+    argv += [part for option in options.items() for part in option]
+    return Unit("web server", [*argv, "config.wsgi:application"], cwd=cwd, env=env, pass_fds=[listener.fileno()])
+
+
+def cluster_unit(*, cwd: Path, env: dict[str, str]) -> Unit:
+    return ClusterUnit("worker", [sys.executable, "manage.py", "qcluster"], cwd=cwd, env=env)
+
+
+class Supervisor:
+    """Runs units until SIGTERM, SIGINT or SIGHUP; a second signal does not wait for anything."""
+
+    def __init__(self, units: list[Unit], address: tuple[str, int], say: Callable[[str], None]) -> None:
+        self._units = units
+        self._address = address
+        self._say = say
+        self._stop = threading.Event()
+        self._is_in_hurry = False
+        self._is_ready = False
+        self._restart_at: dict[Unit, float] = {}
+        self._delay_s: dict[Unit, float] = {}
+
+    def run(self) -> None:
+        """Returns when all has ended. Call it from the main thread. Raises ServeError when the web never came up."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        adopt_orphans()
+        reaper = threading.Thread(target=reap_until, args=[self._stop], name="reaper", daemon=True)
+        try:
+            for unit in self._units:
+                unit.start()
+            reaper.start()
+            while not self._stop.wait(TICK_S):
+                self._tick()
+        finally:
+            self._stop.set()
+            self._end_all()
+            reaper.join(PATIENCE_S if reaper.is_alive() and not self._is_in_hurry else 0.0)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_in_hurry = self._stop.is_set()
+        self._stop.set()
+
+    def _tick(self) -> None:
+        processes = read_processes()
+        self._end_strays(processes)
+        for unit in self._units:
+            if unit.pid is None:
+                if time.monotonic() >= self._restart_at[unit]:
+                    unit.start()
+            elif fault := unit.find_fault(processes):
+                self._restart(unit, fault)
+        if not self._is_ready and self._answers():
+            self._is_ready = True
+            self._say(f"Hindsight is running at http://{self._address[0]}:{self._address[1]}/")
+
+    def _restart(self, unit: Unit, fault: str) -> None:
+        if not self._is_ready and unit is self._units[0]:
+            raise ServeError(f"The {unit.name} did not start: {fault}. What it said stands above.")
+        is_steady = unit.uptime_s > STEADY_AFTER_S
+        delay_s = 0.0 if is_steady else min(2 * self._delay_s.get(unit, 0.25), MAX_DELAY_S)
+        self._delay_s[unit] = delay_s or 0.25
+        self._restart_at[unit] = time.monotonic() + delay_s
+        self._say(f"The {unit.name} is started again: {fault}.")
+        unit.ask_to_end()  # what is left of it may still give its runs back
+        self._wait_for([unit])
+        unit.kill()
+
+    def _answers(self) -> bool:
+        host, port = self._address
+        connection = http.client.HTTPConnection(
+            "127.0.0.1" if host == "0.0.0.0" else host,  # noqa: S104 -- compared, not bound
+            port,
+            timeout=1.0,
+        )
+        try:
+            connection.request("GET", "/")
+            connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        return True
+
+    def _end_all(self) -> None:
+        for unit in self._units:
+            unit.ask_to_end()
+        self._wait_for(self._units)
+        for unit in self._units:
+            unit.kill()
+        give_up_at = time.monotonic() + 1.0
+        while self._end_strays(read_processes()) and time.monotonic() < give_up_at:
+            time.sleep(0.02)
+
+    def _wait_for(self, units: list[Unit]) -> None:
+        give_up_at = time.monotonic() + PATIENCE_S
+        while time.monotonic() < give_up_at and not self._is_in_hurry:
+            if all(unit.has_ended() for unit in units):
+                return
+            time.sleep(0.05)
+
+    def _end_strays(self, processes: Processes) -> int:
+        """End and bury what we adopted: nothing here outlives the process that started it. Returns how many."""
+        own = {unit.pid for unit in self._units}
+        strays = [process for process in children(os.getpid(), processes) if process.pid not in own]
+        send_signal((stray for stray in strays if not stray.is_zombie), signal.SIGKILL)
+        for stray in strays:
+            try:
+                os.waitpid(stray.pid, os.WNOHANG)
+            except ChildProcessError:
+                continue
+        return len(strays)

@@ -1,0 +1,134 @@
+"""A child of the supervisor with everything that it starts: it lives, or it is killed and started again, as a whole."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from backtests.operations.processes import Process, Processes, children, descendants, read_processes, send_signal
+
+KILL_TIMEOUT_S = 5.0
+
+
+class Unit:
+    """One program in a session of its own. Linux watches its inside; elsewhere only its main process is seen."""
+
+    def __init__(
+        self, name: str, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], pass_fds: Sequence[int] = ()
+    ) -> None:
+        self.name = name
+        self._argv = [sys.executable, "-m", "backtests.operations.launch", str(os.getpid()), *argv]
+        self._cwd = cwd
+        self._env = dict(env)
+        self._pass_fds = tuple(pass_fds)
+        self._main: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+        self._pool: set[Process] = set()
+
+    @property
+    def pid(self) -> int | None:
+        return self._main.pid if self._main else None
+
+    @property
+    def uptime_s(self) -> float:
+        return time.monotonic() - self._started_at
+
+    def start(self) -> None:
+        """Call it from the main thread: the child dies with the thread that started it."""
+        self._pool = set()
+        self._started_at = time.monotonic()
+        self._main = subprocess.Popen(  # noqa: S603 -- our own programs, no user's words among them
+            self._argv,
+            cwd=self._cwd,
+            env=self._env,
+            pass_fds=self._pass_fds,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def find_fault(self, processes: Processes) -> str:
+        """Why this unit must be started anew; "" while all is well."""
+        assert self._main is not None
+        code = self._main.poll()
+        if code is None:
+            return ""
+        return f"it was killed by signal {-code}" if code < 0 else f"it ended with code {code}"
+
+    def ask_to_end(self) -> None:
+        """Send what makes the unit end by itself, and return at once."""
+        if self._main is not None and self._main.poll() is None:
+            self._main.terminate()
+
+    def has_ended(self) -> bool:
+        return self._main is None or self._main.poll() is not None
+
+    def kill(self) -> None:
+        """SIGKILL all of it, and wait until nothing of it is left."""
+        if self._main is None:
+            return
+        give_up_at = time.monotonic() + KILL_TIMEOUT_S
+        known: set[tuple[int, int]] = set()
+        while time.monotonic() < give_up_at:
+            processes = read_processes()
+            members = self._members(processes, known)
+            known |= {(process.pid, process.started) for process in members}
+            send_signal(members, signal.SIGKILL)
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._main.pid, signal.SIGKILL)
+            if self._main.poll() is not None and not members:
+                break
+            time.sleep(0.02)
+        self._main.wait(KILL_TIMEOUT_S)
+        self._main = None
+
+    def _members(self, processes: Processes, known: set[tuple[int, int]]) -> list[Process]:
+        assert self._main is not None
+        below = {process.pid for process in descendants(self._main.pid, processes)}
+        return [
+            process
+            for process in processes.values()
+            if not process.is_zombie
+            and (process.pid in below or process.session == self._main.pid or (process.pid, process.started) in known)
+        ]
+
+
+class ClusterUnit(Unit):
+    """The queue's cluster: main process, sentinel, and the sentinel's pool of workers, pusher and monitor.
+
+    The sentinel replaces a dead worker, but the dead one may have taken a lock with it, and the cluster then looks
+    alive and does nothing. So any death in the pool is a fault of the whole.
+    """
+
+    def find_fault(self, processes: Processes) -> str:
+        if fault := super().find_fault(processes):
+            return fault
+        alive = set(self._read_pool(processes))
+        lost = self._pool - alive
+        self._pool |= alive
+        return f"process {min(lost, key=lambda process: process.pid).pid} of its pool died" if lost else ""
+
+    def ask_to_end(self) -> None:
+        """Tell the workers to give their runs back. The sentinel is held, so that it starts no new ones meanwhile."""
+        processes = read_processes()
+        if self.pid is None:
+            return
+        send_signal(children(self.pid, processes), signal.SIGSTOP)
+        send_signal(self._read_pool(processes), signal.SIGTERM)
+
+    def has_ended(self) -> bool:
+        return super().has_ended() or not self._read_pool(read_processes())
+
+    def _read_pool(self, processes: Processes) -> list[Process]:
+        """The grandchildren. Deeper down are the strategies' processes, which come and go."""
+        if self.pid is None:
+            return []
+        return [
+            process
+            for sentinel in children(self.pid, processes)
+            for process in children(sentinel.pid, processes)
+            if not process.is_zombie
+        ]
