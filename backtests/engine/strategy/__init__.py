@@ -1,0 +1,23 @@
+"""What a strategy is written with, and what drives it."""
+
+from backtests.engine.indicators import Indicator, crossed_above, crossed_below
+from backtests.engine.strategy.bar import Bar
+from backtests.engine.strategy.order import Order
+from backtests.engine.strategy.param import Param
+from backtests.engine.strategy.session import Session
+from backtests.engine.strategy.source import describe_error, load_strategy, register_hindsight
+from backtests.engine.strategy.strategy import Strategy
+
+__all__ = [
+    "Bar",
+    "Indicator",
+    "Order",
+    "Param",
+    "Session",
+    "Strategy",
+    "crossed_above",
+    "crossed_below",
+    "describe_error",
+    "load_strategy",
+    "register_hindsight",
+]

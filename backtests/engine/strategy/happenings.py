@@ -1,0 +1,67 @@
+"""What the hooks are given: one fill, trade or funding payment, as it was when it happened."""
+
+from typing import Any
+
+import pandas as pd
+
+from backtests.engine.kernels.types import ExitReason, OrderKind
+from backtests.engine.portfolio import Account
+
+
+class _Row:
+    """The fields of a stored row as attributes; times also as pandas Timestamps (`time`, `entry_time`, ...)."""
+
+    __slots__ = ("_fields", "symbol")
+
+    def __init__(self, account: Account, row: Any) -> None:
+        self._fields = dict(zip(row.dtype.names, row.item(), strict=True))
+        self.symbol = account.request.symbols[self._fields["i_symbol"]]
+
+    def __getattr__(self, name: str) -> Any:
+        fields = object.__getattribute__(self, "_fields")
+        if name in fields:
+            return fields[name]
+        if f"{name.removesuffix('time')}ms" in fields and name.endswith("_time"):
+            return pd.Timestamp(fields[f"{name.removesuffix('time')}ms"], unit="ms", tz="UTC")
+        kind = type(self).__name__
+        raise AttributeError(f"{kind} has no {name!r}; it has symbol, {', '.join(fields)}.")
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self._fields.items() if name in self._SHOWN)
+        return f"<{type(self).__name__} {self.symbol} {shown}>"
+
+    _SHOWN: tuple[str, ...] = ("qty", "price", "fee", "pnl", "payment")
+
+
+class Fill(_Row):
+    """One execution: qty, price, fee, side ("buy" or "sell"), kind, order_id, realised_pnl, position_qty, ..."""
+
+    __slots__ = ()
+
+    @property
+    def side(self) -> str:
+        return "buy" if self._fields["side"] > 0 else "sell"
+
+    @property
+    def kind(self) -> str:
+        return OrderKind(self._fields["kind"]).name.lower()
+
+
+class ClosedTrade(_Row):
+    """A round trip: entry_price, exit_price, qty, pnl, fees, funding, side ("long" or "short"), exit_reason, ..."""
+
+    __slots__ = ()
+
+    @property
+    def side(self) -> str:
+        return "long" if self._fields["side"] > 0 else "short"
+
+    @property
+    def exit_reason(self) -> str:
+        return ExitReason(self._fields["exit_reason"]).name.lower()
+
+
+class FundingPayment(_Row):
+    """payment (positive: received), rate, mark_price, position_qty, time_ms."""
+
+    __slots__ = ()
