@@ -1,5 +1,6 @@
-"""Requests with the types that our middleware gives them."""
+"""Requests with the types that our middleware gives them, and what every template may ask about the site."""
 
+from django.conf import settings
 from django.http import HttpRequest
 from django_htmx.middleware import HtmxDetails
 
@@ -19,3 +20,8 @@ class AuthedRequest(HtmxRequest):
 def is_fragment(request: HtmxRequest) -> bool:
     """True when htmx asks for a part of a page; a boosted link or a restored history entry wants the whole page."""
     return bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
+
+
+def describe_site(request: HttpRequest) -> dict[str, object]:
+    """A context processor."""
+    return {"has_mail_server": settings.HAS_MAIL_SERVER}
