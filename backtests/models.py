@@ -66,7 +66,11 @@ class BacktestRunQuerySet(models.QuerySet["BacktestRun"]):
         n_rows = self.filter(
             Q(status=BacktestRun.Status.QUEUED) | is_expired, pk=run_id, cancel_requested=False
         ).update(
-            n_lost=Case(When(status=BacktestRun.Status.RUNNING, then=F("n_lost") + 1), default=F("n_lost")),
+            n_lost=Case(
+                When(status=BacktestRun.Status.RUNNING, then=F("n_lost") + 1),
+                default=F("n_lost"),
+                output_field=models.PositiveSmallIntegerField(),
+            ),
             status=BacktestRun.Status.RUNNING,
             attempt=F("attempt") + 1,
             token=token,
