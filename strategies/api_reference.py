@@ -6,7 +6,7 @@ A test compares the names with the engine's real classes.
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-type Owner = Literal["global", "self", "data", "order", "indicator"]
+type Owner = Literal["global", "self", "data", "order", "indicator", "ta"]
 type Kind = Literal["method", "property", "class", "function", "hook", "attribute", "module"]
 
 
@@ -152,6 +152,31 @@ ORDER_NAMES = (
 
 INDICATOR_NAMES = (ApiName("indicator", "value", "property", "float", "The newest value; the same as x[-1]."),)
 
+# The indicators asked for most; pandas_ta has many more.
+TA_NAMES = (
+    ApiName("ta", "sma", "function", "('close', length=10)", "Simple moving average."),
+    ApiName("ta", "ema", "function", "('close', length=10)", "Exponential moving average."),
+    ApiName("ta", "wma", "function", "('close', length=10)", "Weighted moving average."),
+    ApiName("ta", "hma", "function", "('close', length=10)", "Hull moving average."),
+    ApiName("ta", "rsi", "function", "('close', length=14)", "Relative strength index, 0 to 100."),
+    ApiName("ta", "roc", "function", "('close', length=10)", "Rate of change in percent."),
+    ApiName("ta", "mom", "function", "('close', length=10)", "Momentum: price minus price some bars ago."),
+    ApiName("ta", "macd", "function", "('close', fast=12, slow=26, signal=9)", "MACD, histogram and signal."),
+    ApiName("ta", "bbands", "function", "('close', length=5)", "Bollinger bands: lower, middle, upper and more."),
+    ApiName("ta", "stdev", "function", "('close', length=30)", "Standard deviation."),
+    ApiName("ta", "zscore", "function", "('close', length=30)", "Distance from the mean in standard deviations."),
+    ApiName("ta", "atr", "function", "('high', 'low', 'close', length=14)", "Average true range."),
+    ApiName("ta", "adx", "function", "('high', 'low', 'close', length=14)", "Average directional index; several."),
+    ApiName("ta", "stoch", "function", "('high', 'low', 'close', k=14, d=3)", "Stochastic oscillator: K and D."),
+    ApiName("ta", "cci", "function", "('high', 'low', 'close', length=14)", "Commodity channel index."),
+    ApiName("ta", "willr", "function", "('high', 'low', 'close', length=14)", "Williams %R, -100 to 0."),
+    ApiName("ta", "donchian", "function", "('high', 'low', lower_length=20, upper_length=20)", "Donchian channel."),
+    ApiName("ta", "supertrend", "function", "('high', 'low', 'close', length=7, multiplier=3.0)", "Supertrend."),
+    ApiName("ta", "obv", "function", "('close', 'volume')", "On-balance volume."),
+    ApiName("ta", "vwma", "function", "('close', 'volume', length=10)", "Volume-weighted moving average."),
+    ApiName("ta", "mfi", "function", "('high', 'low', 'close', 'volume', length=14)", "Money flow index."),
+)
+
 API = (
     *GLOBAL_NAMES,
     *HOOKS,
@@ -162,6 +187,7 @@ API = (
     *BAR_NAMES,
     *ORDER_NAMES,
     *INDICATOR_NAMES,
+    *TA_NAMES,
 )
 
 # Arguments of the design that the engine refuses so far; the check says so instead of "unknown".
@@ -172,6 +198,20 @@ NOT_YET_ARGUMENTS = frozenset(
 
 def names_of(owner: Owner) -> dict[str, ApiName]:
     return {entry.name: entry for entry in API if entry.owner == owner}
+
+
+def reference_groups() -> list[tuple[str, tuple[ApiName, ...]]]:
+    """The reference as a page shows it: titles and their names."""
+    return [
+        ("Your class", (*GLOBAL_NAMES, *HOOKS)),
+        ("Trade", TRADE_NAMES),
+        ("Account", ACCOUNT_NAMES),
+        ("Indicators and history", DATA_AND_REPORT_NAMES),
+        ("The bar", BAR_NAMES),
+        ("Context", CONTEXT_NAMES),
+        ("An order", (*ORDER_NAMES, *INDICATOR_NAMES)),
+        ("pandas_ta, for self.indicator", TA_NAMES),
+    ]
 
 
 def to_completions() -> list[dict[str, str]]:

@@ -18,6 +18,18 @@ class StrategyQuerySet(models.QuerySet["Strategy"]):
     def active(self) -> "StrategyQuerySet":
         return self.filter(archived_at__isnull=True)
 
+    def archived(self) -> "StrategyQuerySet":
+        return self.filter(archived_at__isnull=False)
+
+    def with_latest(self) -> "StrategyQuerySet":
+        """Adds latest_number, latest_sha256 and latest_source of the newest version, without a query per row."""
+        newest = StrategyVersion.objects.filter(strategy=models.OuterRef("pk")).order_by("-number")
+        return self.annotate(
+            latest_number=models.Subquery(newest.values("number")[:1]),
+            latest_sha256=models.Subquery(newest.values("sha256")[:1]),
+            latest_source=models.Subquery(newest.values("source")[:1]),
+        )
+
 
 class Strategy(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

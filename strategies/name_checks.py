@@ -57,19 +57,17 @@ ESCAPES = frozenset(
 _BUILTINS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__", "__builtins__", "__debug__", "__class__"}
 
 
-def check_names(tree: ast.Module) -> list[Finding]:
+def check_names(tree: ast.Module) -> Iterator[Finding]:
     bound = bound_names(tree)
     has_star = any(isinstance(n, ast.ImportFrom) and any(a.name == "*" for a in n.names) for n in ast.walk(tree))
-    findings: list[Finding] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            findings += _check_import(node)
+            yield from _check_import(node)
         elif isinstance(node, ast.Attribute) and node.attr in ESCAPES:
             why = f"`.{node.attr}` reaches into Python itself; strategies may not use it."
-            findings.append(Finding(node, "forbidden_attribute", why))
+            yield Finding(node, "forbidden_attribute", why)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in bound:
-            findings += _check_name(node, bound, has_star)
-    return findings
+            yield from _check_name(node, bound, has_star)
 
 
 def bound_names(tree: ast.AST) -> frozenset[str]:

@@ -1,10 +1,10 @@
 """What can be done with strategies: everything that touches both a strategy and its versions, or a quota."""
 
-from accounts.quotas import limits_of
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.quotas import limits_of
 from strategies.models import Strategy, StrategyVersion
 from strategies.params import read_param_schema
 from strategies.samples import EXAMPLES, EXAMPLES_BY_SLUG, Example
@@ -143,8 +143,8 @@ def find_free_name(user: User, wanted: str) -> str:
 
 
 def normalise_source(source: str) -> str:
-    """Browsers send CRLF; one text must have one hash."""
-    return source.replace("\r\n", "\n").replace("\r", "\n")
+    """Browsers send CRLF and some editors a byte order mark; one text must have one hash."""
+    return source.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _add_version(strategy: Strategy, number: int, source: str) -> StrategyVersion:

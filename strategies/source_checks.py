@@ -5,6 +5,8 @@ reported.
 """
 
 import ast
+import re
+from itertools import islice
 
 from strategies import class_checks, name_checks
 from strategies.problems import Finding, Problem, Severity
@@ -22,8 +24,11 @@ def check_source(source: str | bytes, *, max_bytes: int = DEFAULT_MAX_BYTES) -> 
     except UnreadableSource as error:
         return [Problem(error.line, error.column, error.code, error.message, "error")]
     text = source if isinstance(source, str) else source.decode()
-    lines = text.splitlines()
-    findings = [*class_checks.check_classes(tree), *name_checks.check_names(tree)]
+    lines = re.split("\r\n|\r|\n", text)  # as Python counts lines; splitlines knows more kinds
+    findings = [
+        *islice(class_checks.check_classes(tree), MAX_PROBLEMS),
+        *islice(name_checks.check_names(tree), MAX_PROBLEMS),
+    ]
     return sorted({_place(finding, lines) for finding in findings})[:MAX_PROBLEMS]
 
 
