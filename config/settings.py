@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "django.forms",
     "allauth",
     "allauth.account",
     "django_htmx",
@@ -232,6 +233,7 @@ REST_FRAMEWORK = {
     "NUM_PROXIES": N_TRUSTED_PROXIES,
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
 }
+MIGRATION_MODULES = {"knox": None}  # its own table would only stand in the way of flushing the database
 KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105  (a name, no secret)
 REST_KNOX = {"TOKEN_PREFIX": "hindsight_", "AUTO_REFRESH": False}
 SPECTACULAR_SETTINGS = {
