@@ -22,6 +22,12 @@ ROUNDS = 3
 
 class BareBar:
     __slots__ = ("close", "high", "low", "open", "time_ms", "volume")
+    time_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
 
 
 class BareStrategy:
