@@ -75,7 +75,7 @@ def build_bundles(force: bool) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     esbuild([f"src/js/{name}.js" for name in MODULES], fresh, "--format=esm")
     esbuild([f"src/js/{name}.js" for name in CLASSIC], fresh, "--format=iife")
-    esbuild(["src/css/app.css"], fresh)
+    esbuild(["src/css/app.css", "src/css/admin.css"], fresh)
     DIST.mkdir(exist_ok=True)
     for file in fresh.iterdir():  # one by one: a server that is running never finds the folder missing
         file.replace(DIST / file.name)
@@ -146,8 +146,7 @@ def run(command: list[str], complaint: str) -> None:
     outcome = subprocess.run(command, cwd=STATIC, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if outcome.returncode == 0:
         return
-    if "esbuild" in complaint or os.environ.get("HINDSIGHT_BUILD_VERBOSE") or "bundle" in complaint:
-        print(outcome.stdout, file=sys.stderr)
+    print(outcome.stdout, file=sys.stderr)
     lines = [line.strip() for line in outcome.stdout.splitlines() if line.strip()]
     offline = any(word in outcome.stdout for word in ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "NewConnectionError"))
     hint = " There seems to be no network; it is needed once." if offline else ""
