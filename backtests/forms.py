@@ -1,0 +1,390 @@
+"""The run form: turns catalogue, strategy and typing into the mapping that services.request_from_mapping validates.
+
+No rule lives here. Values that were typed stay as typed; every refusal comes back as a RequestError with its field.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import django_filters
+from django import forms
+from django.db.models import QuerySet
+from django.forms.utils import ErrorDict
+from django.http import HttpRequest
+from django.urls import reverse_lazy
+
+from accounts.models import User
+from backtests import services
+from backtests.engine.errors import RequestError
+from backtests.engine.request import DEFAULT_FEES, TIMEFRAME_MS, TradingMarket
+from backtests.models import BacktestRun
+from backtests.presentation.figures import quote_asset
+from backtests.presentation.numbers import format_day, format_ratio, iso_time
+from marketdata.models import Market, SeriesKind
+from marketdata.rules import FeePreset
+from marketdata.services import SeriesCoverage, catalogue, default_span, load_fee_presets
+from strategies.models import Strategy, StrategyVersion
+from strategies.params import ParamSpec
+
+DAY_MS = 86_400_000
+PREFERRED_TIMEFRAME_MS = TIMEFRAME_MS["5m"]
+COSTS = ("fill", "maker_fee", "taker_fee", "slippage_bps", "seed")
+FORM_ONLY = ("csrfmiddlewaretoken", "fee_preset", "shown_market", "shown_strategy")
+PARAM = "param_"
+REFRESHES = {
+    # On change the form is drawn anew, with the choices, defaults and estimate that belong to the new choice.
+    "hx-get": reverse_lazy("run_new"),
+    "hx-trigger": "change",
+    "hx-include": "closest form",
+    "hx-params": "not csrfmiddlewaretoken",
+    "hx-target": "#run-form",
+    "hx-swap": "outerHTML",
+}
+YES_NO = (("true", "Yes"), ("false", "No"))
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageStrip:
+    """What is held of a series and what is chosen of it, in thousandths of the width."""
+
+    held: tuple[float, float]
+    gaps: tuple[tuple[float, float], ...]
+    chosen: tuple[float, float] | None
+    label: str
+
+
+def tradable_series() -> list[SeriesCoverage]:
+    return [series for series in catalogue() if series.kind == SeriesKind.TRADE and series.timeframe in TIMEFRAME_MS]
+
+
+def choose_series(held: Sequence[SeriesCoverage], given: Mapping[str, Any]) -> SeriesCoverage | None:
+    """The held series nearest to what is given: market first, then symbol, then timeframe; else the best to start with.
+
+    Best: of the exchange, reaching furthest, futures, near 5m.
+    """
+    best: SeriesCoverage | None = None
+    wanted_ms = TIMEFRAME_MS.get(given.get("timeframe") or "", PREFERRED_TIMEFRAME_MS)
+
+    def rank(series: SeriesCoverage) -> tuple[bool, bool, bool, int, bool, float]:
+        length_ms = TIMEFRAME_MS[series.timeframe]
+        distance = max(length_ms, wanted_ms) / min(length_ms, wanted_ms)
+        return (
+            series.market == given.get("market"),
+            series.symbol == (given.get("symbol") or "BTCUSDT"),
+            not series.is_synthetic,
+            series.end_ms // DAY_MS if not given.get("timeframe") else 0,
+            series.market == Market.USDM,
+            -distance,
+        )
+
+    for series in held:
+        if best is None or rank(series) > rank(best):
+            best = series
+    return best
+
+
+def span_days(series: SeriesCoverage) -> tuple[str, str]:
+    """The default span, cut to whole UTC days where it holds one."""
+    from_ms, to_ms = default_span(series)
+    first, last = -(-from_ms // DAY_MS) * DAY_MS, to_ms // DAY_MS * DAY_MS
+    return (format_day(first), format_day(last)) if first < last else (iso_time(from_ms), iso_time(to_ms))
+
+
+class RunForm(forms.Form):
+    """Unbound: every field shows a valid default. Bound: what was typed, and `submit` says what is wrong with it."""
+
+    use_required_attribute = False
+
+    strategy = forms.CharField()
+    version = forms.CharField(widget=forms.HiddenInput)
+    market = forms.CharField()
+    symbol = forms.CharField()
+    timeframe = forms.CharField()
+    initial_balance = forms.CharField(label="Initial balance", initial="10000")
+    leverage = forms.CharField(label="Leverage", initial="1", help_text="For orders that name none. 1 to 125.")
+    fill = forms.ChoiceField(
+        label="Market orders fill",
+        choices=(("close", "At the bar's close"), ("next_open", "At the next bar's open")),
+    )
+    maker_fee = forms.CharField(label="Maker fee", help_text="A ratio: 0.0002 is 0.02 %.")
+    taker_fee = forms.CharField(label="Taker fee", help_text="A ratio: 0.0004 is 0.04 %.")
+    slippage_bps = forms.CharField(label="Slippage", initial="0", help_text="Basis points against every market fill.")
+    funding = forms.ChoiceField(label="Charge funding", choices=YES_NO)
+    seed = forms.CharField(label="Seed", initial="0", help_text="Of random and numpy inside the strategy.")
+    shown_market = forms.CharField(widget=forms.HiddenInput)
+    shown_strategy = forms.CharField(widget=forms.HiddenInput)
+
+    def __init__(self, user: User, given: Mapping[str, str], *, is_submitted: bool = False) -> None:
+        self.user, self.given = user, given
+        self.held = tradable_series()
+        self.series = choose_series(self.held, given)
+        self.strategies = list(Strategy.objects.visible_to(user).active())
+        self.strategy_version = self._find_version(given.get("strategy"), given.get("version"))
+        super().__init__(given if is_submitted else None)
+        self._fill_choices()
+        self._add_spans()
+        self._add_fees()
+        self._add_params()
+        if not is_submitted:
+            self._keep_typed()
+        for field in self.fields.values():
+            field.widget.attrs.setdefault("autocomplete", "off")
+
+    def full_clean(self) -> None:
+        """Nothing: the request and the service validate, for page and API alike."""
+        self._errors = ErrorDict()
+        self.cleaned_data = {}
+
+    def submit(self) -> BacktestRun | None:
+        """Queue the run, or note the refusal at its field and return None."""
+        try:
+            return services.request_from_mapping(self.user, self.to_mapping())
+        except RequestError as error:
+            self.add_error(self._field_of(error.field), forms.ValidationError(error.message, code=error.code))
+            return None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """What was submitted, in the names of the API; param_x fields become params."""
+        raw: dict[str, Any] = {}
+        params: dict[str, Any] = {}
+        for name, value in self.data.items():
+            if name in FORM_ONLY:
+                continue
+            if name.startswith(PARAM):
+                params[name.removeprefix(PARAM)] = value
+            else:
+                raw[name] = value
+        return {**raw, "params": params} if params else raw
+
+    @property
+    def error_codes(self) -> dict[str, list[str]]:
+        return {field: [error.code or "" for error in errors] for field, errors in self.errors.as_data().items()}
+
+    @property
+    def is_spot(self) -> bool:
+        return bool(self.series and self.series.market == Market.SPOT)
+
+    @property
+    def param_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.fields if name.startswith(PARAM)]
+
+    @property
+    def span_ms(self) -> tuple[int, int] | None:
+        """The span that the form shows now; None while it is no span."""
+        from_ms, to_ms = (_read_time(str(self[name].value() or "")) for name in ("from", "to"))
+        if from_ms is None or to_ms is None:
+            return None
+        return (from_ms, to_ms) if from_ms < to_ms else None
+
+    @property
+    def n_bars(self) -> int | None:
+        """Bars of the shown span at the shown timeframe, none missing."""
+        if self.series is None or self.span_ms is None:
+            return None
+        return -(-(self.span_ms[1] - self.span_ms[0]) // TIMEFRAME_MS[self.series.timeframe])
+
+    @property
+    def gap_text(self) -> str:
+        """What is missing of the shown span, in words."""
+        if self.series is None or self.span_ms is None:
+            return ""
+        from_ms, to_ms = self.span_ms
+        length_ms = TIMEFRAME_MS[self.series.timeframe]
+        missing_ms = sum(max(0, min(end, to_ms) - max(first, from_ms)) for first, end in self.series.gaps)
+        return f"of which {missing_ms // length_ms:,} are missing (gaps)" if missing_ms >= length_ms else "none missing"
+
+    @property
+    def cost_text(self) -> str:
+        """The folded part in one line, while it still shows its defaults."""
+        shown = self["fill"].value()
+        maker, taker = (str(self[name].value() or "") for name in ("maker_fee", "taker_fee"))
+        try:
+            fees = f"maker {format_ratio(float(maker))}, taker {format_ratio(float(taker))}"
+        except ValueError:
+            return ""
+        return f"fills at the {'close' if shown == 'close' else 'next open'}, {fees}"
+
+    @property
+    def has_cost_errors(self) -> bool:
+        return any(self[name].errors for name in COSTS) or bool(self.given.get("fee_preset"))
+
+    @property
+    def quote(self) -> str:
+        return quote_asset(self.series.symbol) if self.series else ""
+
+    @property
+    def strip(self) -> CoverageStrip | None:
+        series = self.series
+        if series is None:
+            return None
+        chosen = self.span_ms
+        left = min(series.first_ms, chosen[0]) if chosen else series.first_ms
+        right = max(series.end_ms, chosen[1]) if chosen else series.end_ms
+
+        def place(from_ms: int, to_ms: int) -> tuple[float, float]:
+            width = max(right - left, 1)
+            return round((from_ms - left) * 1000 / width, 2), max(round((to_ms - from_ms) * 1000 / width, 2), 1.0)
+
+        n_missing = series.n_missing
+        gaps = f"{len(series.gaps)} gaps, {n_missing:,} candles missing" if series.gaps else "no gaps"
+        label = f"Held {format_day(series.first_ms)} to {format_day(series.end_ms)} UTC, {gaps}"
+        return CoverageStrip(
+            place(series.first_ms, series.end_ms),
+            tuple(place(*gap) for gap in series.gaps[:200]),
+            place(*chosen) if chosen else None,
+            label,
+        )
+
+    def _find_version(self, strategy_id: str | None, number: str | None) -> StrategyVersion | None:
+        strategy = next((row for row in self.strategies if str(row.pk) == strategy_id), None)
+        if strategy is None and not strategy_id and self.strategies:
+            strategy = self.strategies[0]  # the one changed last
+        if strategy is None:
+            return None
+        is_other = self.given.get("shown_strategy", str(strategy.pk)) != str(strategy.pk)
+        if number and not is_other and number.isdecimal() and len(number) < 9:
+            return strategy.versions.filter(number=int(number)).first() or strategy.latest_version
+        return strategy.latest_version
+
+    def _fill_choices(self) -> None:
+        """What is held, each list under the choice above it."""
+        series = self.series
+        markets = {row.market for row in self.held}
+        symbols = {row.symbol for row in self.held if series and row.market == series.market}
+        timeframes = {
+            row.timeframe: f"{row.timeframe}{', synthetic' if row.is_synthetic else ''}"
+            for row in sorted(self.held, key=lambda row: TIMEFRAME_MS[row.timeframe])
+            if series and (row.market, row.symbol) == (series.market, series.symbol)
+        }
+        version = self.strategy_version
+        choices: dict[str, tuple[str, list[tuple[str, str]], str]] = {
+            "strategy": (
+                "Strategy",
+                [(str(row.pk), row.name) for row in self.strategies],
+                str(version.strategy_id) if version else "",
+            ),
+            "market": (
+                "Market",
+                [(value, label) for value, label in Market.choices if value in markets],
+                series.market if series else "",
+            ),
+            "symbol": ("Symbol", [(symbol, symbol) for symbol in sorted(symbols)], series.symbol if series else ""),
+            "timeframe": ("Timeframe", list(timeframes.items()), series.timeframe if series else ""),
+        }
+        for name, (label, options, initial) in choices.items():
+            field = self.fields[name]
+            field.label, field.initial = label, initial
+            field.widget = forms.Select(choices=options, attrs=REFRESHES)
+        self.fields["version"].initial = str(version.number) if version else ""
+        self.fields["shown_strategy"].initial = str(version.strategy_id) if version else ""
+        self.fields["shown_market"].initial = series.market if series else ""
+
+    def _add_spans(self) -> None:
+        first, last = span_days(self.series) if self.series else ("", "")
+        kind = "date" if len(first) <= 10 else "text"
+        for name, label, initial in (("from", "From (UTC)", first), ("to", "To (UTC, not included)", last)):
+            widget = forms.TextInput(attrs={"type": kind, **REFRESHES})
+            self.fields[name] = forms.CharField(label=label, initial=initial, widget=widget)
+
+    def _add_fees(self) -> None:
+        market = TradingMarket(self.series.market) if self.series else TradingMarket.USDM
+        maker, taker = DEFAULT_FEES[market]
+        presets = [preset for preset in load_fee_presets() if preset.market == market]
+        chosen = next((preset for preset in presets if preset.name == self.given.get("fee_preset")), None)
+        if chosen:
+            maker, taker = chosen.maker_fee, chosen.taker_fee
+        self.fee_rates = (f"{maker:.10g}", f"{taker:.10g}")
+        self.fields["maker_fee"].initial, self.fields["taker_fee"].initial = self.fee_rates
+        options = [("", "As typed below"), *((preset.name, _say_preset(preset)) for preset in presets)]
+        self.fields["fee_preset"] = forms.ChoiceField(
+            label="Fee schedule", choices=options, widget=forms.Select(attrs=REFRESHES)
+        )
+
+    def _add_params(self) -> None:
+        for spec in self.strategy_version.param_schema if self.strategy_version else []:
+            self.fields[f"{PARAM}{spec['name']}"] = _param_field(spec)
+
+    def _keep_typed(self) -> None:
+        """A redrawn form keeps what was typed, except where another choice has made it meaningless."""
+        is_other_market = self.given.get("shown_market", self.fields["market"].initial) != self.fields["market"].initial
+        reset = {"strategy", "version", "market", "symbol", "timeframe", "fee_preset", "shown_market", "shown_strategy"}
+        if is_other_market or self.given.get("fee_preset"):
+            reset |= {"maker_fee", "taker_fee"}
+        if is_other_market and self.is_spot:
+            reset |= {"leverage"}
+        if not self._is_held(self.given.get("from", ""), self.given.get("to", "")):
+            reset |= {"from", "to"}
+        for name, field in self.fields.items():
+            if name in self.given and name not in reset:
+                field.initial = self.given[name]
+
+    def _is_held(self, first: str, last: str) -> bool:
+        """Whether a part of the typed span is held of the chosen series (ISO texts sort like times)."""
+        if self.series is None or not first or not last:
+            return bool(first and last)
+        return first < format_day(self.series.end_ms) and last > format_day(self.series.first_ms)
+
+    def _field_of(self, name: str) -> str | None:
+        if name.startswith("params."):
+            name = PARAM + name.removeprefix("params.")
+        name = {"symbols": "symbol", "from_ms": "from", "to_ms": "to"}.get(name, name)
+        return name if name in self.fields and not self.fields[name].widget.is_hidden else None
+
+
+def _param_field(spec: ParamSpec) -> forms.Field:
+    label, default = spec["name"].replace("_", " "), spec["default"]
+    if spec["type"] == "bool":
+        return forms.ChoiceField(label=label, choices=YES_NO, initial=str(default).lower())
+    if spec["choices"]:
+        return forms.ChoiceField(
+            label=label, choices=[(str(choice), str(choice)) for choice in spec["choices"]], initial=str(default)
+        )
+    if spec["type"] == "str":
+        return forms.CharField(label=label, initial=default)
+    step = spec["step"] or (1 if spec["type"] == "int" else "any")
+    bounds = {name: spec[name] for name in ("min", "max") if spec[name] is not None}
+    widget = forms.NumberInput(attrs={"step": step, "inputmode": "decimal", **bounds})
+    return forms.CharField(label=label, initial=default, widget=widget, help_text=_say_bounds(spec))
+
+
+def _say_bounds(spec: ParamSpec) -> str:
+    low, high, step = spec["min"], spec["max"], spec["step"]
+    words = []
+    if low is not None and high is not None:
+        words.append(f"{low:g} to {high:g}")
+    elif low is not None or high is not None:
+        words.append(f"at least {low:g}" if low is not None else f"at most {high:g}")
+    if step:
+        words.append(f"step {step:g}")
+    return ", ".join(words)
+
+
+def _say_preset(preset: FeePreset) -> str:
+    return f"{preset.label}: {preset.maker_fee * 100:.4g} % / {preset.taker_fee * 100:.4g} %, {preset.as_of}"
+
+
+def _read_time(text: str) -> int | None:
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+class RunFilter(django_filters.FilterSet):  # type: ignore[misc]
+    """Filters of the run list, shared by page and API."""
+
+    status = django_filters.ChoiceFilter(choices=BacktestRun.Status.choices, empty_label="Any status")
+    market = django_filters.ChoiceFilter(choices=Market.choices, empty_label="Any market")
+    symbol = django_filters.CharFilter(lookup_expr="icontains", label="Symbol")
+    strategy = django_filters.UUIDFilter(field_name="strategy_version__strategy_id", label="Strategy")
+
+    class Meta:
+        model = BacktestRun
+        fields: ClassVar = ["status", "market", "symbol", "strategy"]
+
+
+def filter_runs(request: HttpRequest, runs: QuerySet[BacktestRun]) -> RunFilter:
+    return RunFilter(request.GET, queryset=runs, request=request)

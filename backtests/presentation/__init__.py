@@ -1,0 +1,1 @@
+"""A report in words and formatted numbers: what pages print. Nothing here computes a result."""

@@ -1,0 +1,123 @@
+"""What a result rests on: assumptions, data, rules with their dates, versions, and the command that repeats it."""
+
+import shlex
+
+from backtests.engine.request import DEFAULT_FEES, FillPolicy, MarginMode, PathRule, RunRequest, TradingMarket
+from backtests.presentation.numbers import (
+    format_leverage,
+    format_number,
+    format_price,
+    format_qty,
+    format_ratio,
+    format_seconds,
+    format_span,
+    iso_time,
+)
+from backtests.run_report import RunReport
+
+type Fact = tuple[str, str]
+
+MARKET_WORDS = {TradingMarket.SPOT: "Spot", TradingMarket.USDM: "USDⓈ-M futures"}
+
+
+def list_assumptions(request: RunRequest) -> list[Fact]:
+    """How orders fill and what they cost, in the order in which a reader asks."""
+    is_close = request.fill is FillPolicy.CLOSE
+    facts = [
+        ("Market orders fill", "at the bar's close" if is_close else "at the next bar's open"),
+        ("Fees", f"maker {format_ratio(request.maker_fee)}, taker {format_ratio(request.taker_fee, decimals=3)}"),
+        ("Slippage", f"{request.slippage_bps:g} bps" if request.slippage_bps else "none"),
+    ]
+    if request.market is TradingMarket.USDM:
+        isolated = request.margin_mode is MarginMode.ISOLATED
+        facts += [
+            ("Margin", "isolated" if isolated else "cross"),
+            (
+                "Leverage",
+                f"{format_leverage(request.leverage)} default, {format_leverage(request.max_leverage)} at most",
+            ),
+            ("Funding", "charged" if request.funding else "off"),
+        ]
+    adverse = request.path is PathRule.PESSIMISTIC
+    facts.append(("Path inside a bar", "adverse extreme first" if adverse else "favourable extreme first"))
+    return facts
+
+
+def list_run_facts(report: RunReport) -> list[Fact]:
+    """The request as it ran."""
+    request = report.request
+    params = ", ".join(f"{name} = {value}" for name, value in request.params.items()) or "none"
+    version = f" v{report.strategy.version}" if report.strategy.version else ""
+    return [
+        ("Strategy", f"{report.strategy.name}{version}"),
+        ("Source SHA-256", report.strategy.sha256),
+        ("Parameters", params),
+        ("Market", MARKET_WORDS[request.market]),
+        ("Symbols", ", ".join(request.symbols)),
+        ("Timeframe", request.timeframe),
+        ("Span (UTC, end excluded)", format_span(request.from_ms, request.to_ms)),
+        ("Bars", f"{report.n_bars:,}" + (f" after {report.first_bar:,} of warm-up" if report.first_bar else "")),
+        ("Initial balance", format_number(request.initial_balance)),
+        ("Seed", str(request.seed)),
+    ]
+
+
+def list_data_facts(report: RunReport) -> list[Fact]:
+    """Which candles were read, and the exchange's rules with the days from which they hold."""
+    facts = [("Data revision", str(report.run_data.get("data_revision", "")))]
+    for symbol in report.run_data.get("symbols", []):
+        rules = symbol["rules"]
+        name = rules["symbol"]
+        facts += [
+            (f"{name} series", symbol["series_name"]),
+            (f"{name} rows in the span", f"{symbol['n_rows_in_span']:,}, {len(symbol['gaps'])} gaps"),
+            (
+                f"{name} filters",
+                f"tick {format_price(rules['tick_size'])}, step {format_qty(rules['step_size'])}, at least "
+                f"{format_qty(rules['min_qty'])} and {format_number(rules['min_notional'], 0)}; {rules['rules_as_of']}",
+            ),
+        ]
+        if rules["tiers"]:
+            n_tiers, fee = len(rules["tiers"]), format_ratio(rules["liquidation_fee_rate"])
+            text = f"{n_tiers} tiers as of {rules['tiers_as_of']}, liquidation fee {fee}"
+            facts.append((f"{name} margin tiers", text))
+        if symbol["mark"]:
+            facts.append((f"{name} mark price", f"{symbol['mark_timeframe']} mark bars"))
+        elif rules["tiers"]:
+            facts.append((f"{name} mark price", "not held: trade bars stand in"))
+    return facts
+
+
+def list_result_facts(report: RunReport) -> list[Fact]:
+    """The hash of all rows of record, and what computed them."""
+    facts = [("Result hash", report.result_hash)]
+    facts += [(name if name != "hindsight" else "Hindsight", text) for name, text in report.versions.items()]
+    facts.append(("Isolation of the strategy", report.jail_level or "none"))
+    facts += [(f"Time: {name}", format_seconds(seconds)) for name, seconds in report.timings.items()]
+    return facts
+
+
+def write_command(report: RunReport) -> str:
+    """The run_backtest command that gives the same numbers, from the strategy's source in strategy.py."""
+    request = report.request
+    words = ["python", "manage.py", "run_backtest", "strategy.py", "--market", str(request.market)]
+    for symbol in request.symbols:
+        words += ["--symbol", symbol]
+    words += ["--timeframe", request.timeframe, "--from", iso_time(request.from_ms), "--to", iso_time(request.to_ms)]
+    words += [
+        "--initial-balance", f"{request.initial_balance:.15g}", "--leverage", f"{request.leverage:.15g}",
+        "--fill", str(request.fill),
+    ]  # fmt: skip
+    defaults = DEFAULT_FEES[request.market]
+    for name, value, usual in (
+        ("--maker-fee", request.maker_fee, defaults[0]),
+        ("--taker-fee", request.taker_fee, defaults[1]),
+        ("--slippage-bps", request.slippage_bps, 0.0),
+    ):
+        if value != usual:
+            words += [name, f"{value:.15g}"]
+    if not request.funding:
+        words.append("--no-funding")
+    for name, param in request.params.items():
+        words += ["--param", f"{name}={param}"]
+    return shlex.join(words)

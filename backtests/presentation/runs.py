@@ -1,0 +1,140 @@
+"""Rows of run lists and the state of a live run, from what the row knows; no file is opened."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from backtests.models import BacktestRun
+from backtests.presentation.figures import Figure, summary_figures
+from backtests.presentation.numbers import DASH, format_number, format_seconds, format_span, iso_time
+
+STATUS_BADGES = {
+    BacktestRun.Status.QUEUED: "badge-wait",
+    BacktestRun.Status.RUNNING: "badge-run",
+    BacktestRun.Status.SUCCEEDED: "badge-ok",
+    BacktestRun.Status.FAILED: "badge-bad",
+    BacktestRun.Status.CANCELLED: "",
+}
+STAGE_WORDS = {
+    "preparing": "Preparing the data",
+    "starting": "Starting the strategy",
+    "running": "Running the strategy",
+    "replaying": "Replaying the orders",
+    "saving": "Saving the result",
+}
+FAILURE_WORDS = {
+    "strategy_source": "The source cannot be used",
+    "strategy_error": "The strategy raised an error",
+    "time_limit": "The run took too long",
+    "cpu_limit": "The run used too much computing time",
+    "memory_limit": "The run used too much memory",
+    "output_limit": "The strategy wrote too much output",
+    "order_limit": "The strategy made too many orders",
+    "crashed": "The strategy's process crashed",
+    "integrity": "The result could not be confirmed",
+    "data_error": "The data cannot be used",
+    "lost": "The worker was lost",
+    "internal": "Something failed on our side",
+}
+_REPEATED = ("market", "timeframe", "initial_balance", "leverage", "fill", "maker_fee", "taker_fee", "slippage_bps",
+             "funding", "seed")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run in a list."""
+
+    run: BacktestRun
+    name: str
+    badge: str
+    status: str
+    span: str
+    figures: list[Figure]
+    percent: int | None
+    stage: str
+    failure: str
+    is_synthetic: bool
+
+    @property
+    def again(self) -> str:
+        """The query of the run form that repeats this request."""
+        request = self.run.request
+        given = {name: request[name] for name in _REPEATED if name in request}
+        given |= {"from": iso_time(self.run.from_ms), "to": iso_time(self.run.to_ms), "symbol": self.run.symbol}
+        given |= {f"param_{name}": value for name, value in request.get("params", {}).items()}
+        version = self.run.strategy_version
+        given |= {"strategy": version.strategy_id, "version": version.number}
+        return urlencode(
+            {name: str(value).lower() if isinstance(value, bool) else value for name, value in given.items()}
+        )
+
+    @property
+    def is_running(self) -> bool:
+        return self.run.status == BacktestRun.Status.RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """Where a run stands, in words; numbers that are not known yet are dashes."""
+
+    stage: str
+    percent: int | None
+    bars: str
+    bars_per_s: str
+    eta: str
+    equity: str
+    log: tuple[str, ...]
+
+
+def list_rows(runs: Iterable[BacktestRun]) -> list[RunRow]:
+    return [run_row(run) for run in runs]
+
+
+def run_row(run: BacktestRun) -> RunRow:
+    version = run.strategy_version
+    is_ruined = run.is_ruined and run.status == BacktestRun.Status.SUCCEEDED
+    return RunRow(
+        run=run,
+        name=f"{version.strategy.name} v{version.number}",
+        badge="badge-warn" if is_ruined else STATUS_BADGES[BacktestRun.Status(run.status)],
+        status="Ruined" if is_ruined else run.get_status_display(),
+        span=format_span(run.from_ms, run.to_ms),
+        figures=summary_figures(run.summary),
+        percent=percent_done(run.progress),
+        stage=STAGE_WORDS.get(run.stage, run.stage),
+        failure=FAILURE_WORDS.get(run.failure_code, run.failure_code),
+        is_synthetic=bool(run.summary.get("is_synthetic") or run.run_data.get("is_synthetic")),
+    )
+
+
+def _as_typed(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def percent_done(progress: dict[str, Any]) -> int | None:
+    n_done, n_total = progress.get("n_done"), progress.get("n_total")
+    return min(100, int(100 * (n_done or 0) / n_total)) if n_total else None
+
+
+def live_state(run: BacktestRun) -> LiveState:
+    progress = run.progress
+    n_done, n_total = progress.get("n_done") or 0, progress.get("n_total") or 0
+    if run.cancel_requested:
+        stage = "Cancelling"
+    elif run.status == BacktestRun.Status.QUEUED:
+        stage = "Waiting for a free worker"
+    else:
+        stage = STAGE_WORDS.get(run.stage, "Starting")
+    rate = progress.get("bars_per_s")
+    return LiveState(
+        stage=stage,
+        percent=percent_done(progress),
+        bars=f"{n_done:,} of {n_total:,}" if n_total else DASH,
+        bars_per_s=f"{rate:,.0f}" if rate else DASH,
+        eta=format_seconds(progress.get("eta_s")),
+        equity=format_number(progress.get("equity")),
+        log=tuple(progress.get("log_tail", ())),
+    )
