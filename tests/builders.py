@@ -1,11 +1,18 @@
 """Builders of rows for tests."""
 
+import datetime as dt
 import uuid
 
+import numpy as np
 from django.utils import timezone
 
 from backtests.engine.request import RunRequest
 from backtests.models import BacktestRun
+from marketdata.arrays import CandleArrays
+from marketdata.home import candle_store
+from marketdata.instruments import load_instruments
+from marketdata.models import Instrument, Segment, Series
+from marketdata.timeframes import TIMEFRAME_MS
 from strategies.models import Strategy, StrategyVersion
 
 BUY_ONCE = """\
@@ -54,3 +61,38 @@ def build_run(owner, status="queued", version=None, **fields):
         **fields,
     }
     return BacktestRun.objects.create(**values)
+
+
+def build_candles(symbol="BTCUSDT", market="usdm", timeframe="1h", first_day=dt.date(2025, 1, 1), n_bars=24 * 31):
+    """A stored series: a random walk of `n_bars` candles of one month, the same each time."""
+    load_instruments()
+    step_ms = TIMEFRAME_MS[timeframe]
+    first_ms = int(dt.datetime(first_day.year, first_day.month, first_day.day, tzinfo=dt.UTC).timestamp() * 1000)
+    random = np.random.default_rng(7)
+    close = 50_000 * np.exp(np.cumsum(random.normal(0, 0.002, n_bars)))
+    open_ = np.concatenate(([50_000.0], close[:-1]))
+    volume = np.full(n_bars, 10.0)
+    candles = CandleArrays(
+        open_ms=first_ms + step_ms * np.arange(n_bars, dtype=np.int64),
+        open=open_,
+        high=np.maximum(open_, close) * 1.001,
+        low=np.minimum(open_, close) * 0.999,
+        close=close,
+        volume=volume,
+        quote_volume=volume * close,
+        n_trades=np.full(n_bars, 100, dtype=np.int64),
+        taker_buy_volume=volume / 2,
+    )
+    ref = candle_store().publish(candles)
+    instrument = Instrument.objects.get(market=market, symbol=symbol)
+    series, _ = Series.objects.get_or_create(instrument=instrument, timeframe=timeframe)
+    Segment.objects.create(
+        series=series,
+        month=first_day.replace(day=1),
+        sha256=ref.sha256,
+        n_rows=ref.n_rows,
+        first_ms=ref.first_ms,
+        last_ms=ref.last_ms,
+        n_bytes=1,
+    )
+    return series
