@@ -1,29 +1,27 @@
 """Request + source + feed -> outcome: the child runs the strategy, this process replays its orders."""
 
-from backtests.runner.outcome import (
-    Failure,
-    IndicatorSeries,
-    LogLine,
-    OnProgress,
-    PlotSeries,
-    Progress,
-    RunJob,
-    RunOutcome,
-    ShouldStop,
-)
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
 
-__all__ = [
-    "Failure",
-    "IndicatorSeries",
-    "LogLine",
-    "OnProgress",
-    "PlotSeries",
-    "Progress",
-    "RunJob",
-    "RunOutcome",
-    "ShouldStop",
-    "execute",
-]
+import numpy as np
+
+from backtests.engine import replay
+from backtests.engine.frames import ChildJob, JobLimits
+from backtests.engine.result import CommandLog, EngineResult
+from backtests.runner.command_check import find_command_fault
+from backtests.runner.intake import Intake
+from backtests.runner.jail import LEVEL, start_child, warm_up
+from backtests.runner.outcome import Failure, LogLine, OnProgress, Progress, RunJob, RunOutcome, ShouldStop
+from backtests.runner.overseer import Ending, Overseer, cpu_limit_s
+
+__all__ = ["execute"]
+
+logger = logging.getLogger(__name__)
+
+
+type GoOn = Callable[[Progress | None], bool]
 
 
 def execute(job: RunJob, on_progress: OnProgress | None = None, should_stop: ShouldStop | None = None) -> RunOutcome:
@@ -32,4 +30,81 @@ def execute(job: RunJob, on_progress: OnProgress | None = None, should_stop: Sho
     `on_progress` is called about twice a second and ends the run by returning False, as does `should_stop` by
     returning True; the outcome is then "cancelled". Never raises for what the strategy does.
     """
-    raise NotImplementedError
+    started_s = time.monotonic()
+
+    def go_on(progress: Progress | None) -> bool:
+        if should_stop is not None and should_stop():
+            return False
+        return progress is None or on_progress is None or on_progress(progress)
+
+    if not go_on(Progress("preparing")):
+        return RunOutcome("cancelled", jail_level=LEVEL)
+    try:
+        warm_up(job.cache_dir)
+        intake, overseer, ending = _run_child(job, go_on)
+    except (OSError, RuntimeError) as error:
+        logger.exception("The child of a run could not be started.")
+        return RunOutcome("failed", Failure("internal", f"The run could not be started: {error}"), jail_level=LEVEL)
+    log = (*intake.log_lines(), *(LogLine("output", 0, line) for line in overseer.output.splitlines()))
+    if ending.is_cancelled or not go_on(Progress("replaying")):
+        return RunOutcome("cancelled", log=log, jail_level=LEVEL)
+    timings = {"start": ending.start_s, "strategy": ending.strategy_s}
+    if ending.failure is not None:
+        failure = _with_source_line(ending.failure, job.source)
+        return RunOutcome("failed", failure, log=log, jail_level=LEVEL, timings=_total(timings, started_s))
+    commands, replay_started_s = intake.command_log(), time.monotonic()
+    result = _replay(job, commands, intake)
+    timings["replay"] = time.monotonic() - replay_started_s
+    if isinstance(result, Failure):
+        return RunOutcome("failed", result, log=log, jail_level=LEVEL, timings=_total(timings, started_s))
+    return RunOutcome(
+        "succeeded",
+        result=result,
+        commands=commands,
+        log=log,
+        plots=intake.plot_series(),
+        indicators=intake.indicator_series(result.first_bar, result.n_bars),
+        jail_level=LEVEL,
+        timings=_total(timings, started_s),
+    )
+
+
+def _run_child(job: RunJob, go_on: GoOn) -> tuple[Intake, Overseer, Ending]:
+    limits = job.limits
+    timeline = np.unique(np.concatenate([symbol.bars.open_ms for symbol in job.feed.symbols]))
+    intake = Intake(limits, timeline, job.request.timeframe_ms)
+    child_limits = JobLimits(limits.run_memory_mb, cpu_limit_s(limits), limits.max_orders, limits.max_log_bytes)
+    started_s = time.monotonic()
+    child = start_child(ChildJob(job.source, job.request, job.feed, child_limits), job.cache_dir)
+    try:
+        overseer = Overseer(child, intake, limits, go_on, started_s)
+        return intake, overseer, overseer.watch()
+    finally:
+        child.close()
+
+
+def _replay(job: RunJob, commands: CommandLog, intake: Intake) -> EngineResult | Failure:
+    """The result of record. A log that cannot be, or another result than the child's, is a failure of integrity."""
+    n_steps = len(intake.timeline_ms)
+    first_bar = int(np.searchsorted(intake.timeline_ms, job.request.from_ms))
+    n_symbols = len(job.feed.symbols)
+    fault = find_command_fault(commands, first_bar=first_bar, n_steps=n_steps, n_symbols=n_symbols)
+    if fault:
+        return Failure("integrity", f"The run's process sent orders that cannot be. {fault}")
+    result = replay.replay(job.request, job.feed, commands)
+    done = intake.done
+    if done is None or result.result_hash() != done.ledger_hash:
+        return Failure("integrity", "The run's own account and the replay of its orders disagree.")
+    return result
+
+
+def _with_source_line(failure: Failure, source: str) -> Failure:
+    """The line as it stands in our copy of the source, whatever the child says it is."""
+    lines = source.splitlines()
+    if not 0 < failure.line <= len(lines):
+        return replace(failure, line=0, source_line="")
+    return replace(failure, source_line=lines[failure.line - 1].strip())
+
+
+def _total(timings: dict[str, float], started_s: float) -> dict[str, float]:
+    return {**timings, "total": time.monotonic() - started_s}

@@ -14,6 +14,7 @@ MAX_NAME = 80  # characters of a series' or pane's name
 MAX_LINE = 2_000  # characters of a log line, a message, a source line
 MAX_TRACEBACK = 8_000
 MAX_TAG = 64
+MAX_PLOT_POINTS = 1_000_000  # of all plotted series of a run
 
 
 class FrameError(ValueError):

@@ -11,6 +11,7 @@ from backtests.engine.frames.kinds import (
     LOG_LEVELS,
     MAX_LINE,
     MAX_NAME,
+    MAX_PLOT_POINTS,
     MAX_TAG,
     MAX_TRACEBACK,
     ErrorFrame,
@@ -27,12 +28,13 @@ PROGRESS_EVERY_S = 0.25
 
 
 class FrameReporter:
-    """Writes a run's frames to `fd`. Lines and plotted values beyond `max_log_bytes` are dropped, and that is said."""
+    """Writes a run's frames to `fd`. What a strategy says beyond its limits is dropped."""
 
     def __init__(self, fd: int, *, max_log_bytes: int) -> None:
         self._fd = fd
         self._log_bytes_left = max_log_bytes
         self._is_log_full = False
+        self._points_left = MAX_PLOT_POINTS
         self._lines: list[tuple[str, int, str]] = []
         self._line_bytes = 0
         self._points: dict[tuple[str, str], tuple[list[int], list[float]]] = {}
@@ -58,7 +60,8 @@ class FrameReporter:
             self._flush_lines()
 
     def plot(self, name: str, pane: str, i_bar: int, value: float) -> None:
-        if math.isinf(value) or not self._take(16, i_bar):
+        self._points_left -= 1
+        if math.isinf(value) or self._points_left < 0:
             return
         key = (clean_text(name, MAX_NAME), clean_text(pane, MAX_NAME))
         bars, values = self._points.setdefault(key, ([], []))

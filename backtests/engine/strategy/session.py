@@ -39,7 +39,7 @@ class Session:
         self.reporter: Reporter = reporter or SilentReporter()
         self.max_orders = max_orders
         # The user's own bound method, so that the loop calls it with nothing in between.
-        self.on_data = strategy.on_data
+        self.on_data: Callable[[Any], None] = strategy.on_data
         self._hooks: dict[str, Callable[[Any], None]] = {
             name: getattr(strategy, name) for name in HOOKS if _is_overridden(strategy, name)
         }

@@ -1,0 +1,207 @@
+"""Watches a child until it ends, one way or another, and says how: the parent's side, which believes nothing."""
+
+import os
+import re
+import selectors
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from accounts.quotas import Limits
+from backtests.runner.intake import Intake, Violation
+from backtests.runner.jail import Child
+from backtests.runner.outcome import Failure, Progress
+
+KEPT_OUTPUT_BYTES = 64 * 1024
+MAX_OUTPUT_BYTES = 64 * 1024 * 1024
+READ_BYTES = 256 * 1024
+TICK_S = 0.1
+PROGRESS_EVERY_S = 0.5
+GRACE_S = 0.3  # after its last word, for its last output and the true cause of its death
+CPU_SPARE_S = 10  # beyond the wall clock: one thread reaches the wall clock first, several the processor limit
+
+_WHERE = re.compile(r'File "strategy\.py", line (\d+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a child ended: exactly one of `is_done`, `is_cancelled`, `failure`."""
+
+    is_done: bool = False
+    is_cancelled: bool = False
+    failure: Failure | None = None
+    start_s: float = 0.0  # from its start to its first bar
+    strategy_s: float = 0.0  # from there to its last word
+
+
+class Overseer:
+    """One child, watched."""
+
+    def __init__(
+        self, child: Child, intake: Intake, limits: Limits, tick: Callable[[Progress | None], bool], started_s: float
+    ) -> None:
+        self._child = child
+        self._intake = intake
+        self._limits = limits
+        self._tick = tick  # called often with None, twice a second with the progress; False: stop
+        self._started_s = started_s
+        self._first_bar_s: float | None = None
+        self._next_progress_s = started_s
+        self._output = bytearray()
+        self._n_output = 0
+
+    @property
+    def output(self) -> str:
+        """The last of what was printed."""
+        return self._output.decode("utf-8", "replace").replace("\x00", "�")
+
+    def watch(self) -> Ending:
+        """Until the child has ended; afterwards nothing of its session is left."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._child.frames, selectors.EVENT_READ)
+            selector.register(self._child.output, selectors.EVENT_READ)
+            try:
+                ending = self._watch(selector)
+            finally:
+                self._child.kill_group()
+                _, status, usage = os.wait4(self._child.process.pid, 0)
+                self._child.process.returncode = os.waitstatus_to_exitcode(status)
+        if ending is None:
+            ending = Ending(failure=self._explain_death(self._child.process.returncode, usage))
+        first_bar_s = self._first_bar_s or time.monotonic()
+        return Ending(
+            ending.is_done,
+            ending.is_cancelled,
+            ending.failure,
+            start_s=first_bar_s - self._started_s,
+            strategy_s=time.monotonic() - first_bar_s,
+        )
+
+    def _watch(self, selector: selectors.BaseSelector) -> Ending | None:
+        """None: it died without a last word."""
+        deadline_s = self._started_s + self._limits.run_wall_clock_s
+        try:
+            while True:
+                for key, _ in selector.select(TICK_S):
+                    self._read(key.fileobj, selector)
+                if self._intake.done is not None or self._intake.error is not None:
+                    self._drain(selector, GRACE_S)
+                    return self._last_word()
+                if time.monotonic() > deadline_s:
+                    return Ending(failure=self._time_out(selector))
+                if not self._tick(self._progress_if_due()):
+                    return Ending(is_cancelled=True)
+                if self._has_exited() or not selector.get_map():
+                    self._drain(selector, GRACE_S)
+                    self._await_exit()
+                    return self._last_word()
+        except Violation as violation:
+            return Ending(failure=Failure(violation.code, violation.message, log_tail=self._log_tail()))
+
+    def _read(self, pipe: Any, selector: selectors.BaseSelector) -> bool:
+        """One piece. False at its end. Raises Violation."""
+        data = pipe.read(READ_BYTES)
+        if data is None:
+            return True
+        if not data:
+            selector.unregister(pipe)
+            return False
+        if pipe is self._child.frames:
+            self._intake.feed(data)
+            if self._first_bar_s is None and self._intake.progress is not None:
+                self._first_bar_s = time.monotonic()
+            return True
+        self._n_output += len(data)
+        self._output += data
+        del self._output[:-KEPT_OUTPUT_BYTES]
+        if self._n_output > MAX_OUTPUT_BYTES:
+            raise Violation("output_limit", f"The strategy printed more than {MAX_OUTPUT_BYTES // 2**20} MiB.")
+        return True
+
+    def _drain(self, selector: selectors.BaseSelector, longest_s: float) -> None:
+        """Read what is there, up to the ends of the pipes or this long."""
+        end_s = time.monotonic() + longest_s
+        while selector.get_map() and (left_s := end_s - time.monotonic()) > 0:
+            for key, _ in selector.select(min(left_s, TICK_S)):
+                self._read(key.fileobj, selector)
+
+    def _last_word(self) -> Ending | None:
+        if self._intake.done is not None:
+            return Ending(is_done=True)
+        error = self._intake.error
+        if error is None:
+            return None
+        failure = Failure(
+            error.code,
+            error.message,
+            error.line,
+            error.source_line,
+            error.bar_time_ms,
+            error.traceback,
+            self._log_tail(),
+        )
+        return Ending(failure=failure)
+
+    def _progress_if_due(self) -> Progress | None:
+        now_s = time.monotonic()
+        if now_s < self._next_progress_s:
+            return None
+        self._next_progress_s = now_s + PROGRESS_EVERY_S
+        latest, tail = self._intake.progress, self._intake.log_tail(5)
+        if latest is None or self._first_bar_s is None:
+            return Progress("starting", log_tail=tail)
+        elapsed_s = now_s - self._first_bar_s
+        bars_per_s = latest.i_bar / elapsed_s if elapsed_s > 0 and latest.i_bar > 0 else 0.0
+        eta_s = (latest.n_bars - latest.i_bar) / bars_per_s if bars_per_s else None
+        return Progress("running", latest.i_bar, latest.n_bars, bars_per_s, eta_s, latest.equity, tail)
+
+    def _time_out(self, selector: selectors.BaseSelector) -> Failure:
+        """Ask it where it is (faulthandler answers even out of an endless loop), then give up on it."""
+        with suppress(ProcessLookupError):
+            os.kill(self._child.process.pid, signal.SIGUSR1)
+        with suppress(Violation):
+            self._drain(selector, GRACE_S)
+        allowed = self._limits.run_wall_clock_s
+        return self._fail(
+            "time_limit", f"The run took longer than {allowed:,} s. An endless loop, or too much per bar?"
+        )
+
+    def _explain_death(self, code: int, usage: Any) -> Failure:
+        """The cause of a death without a last word."""
+        cpu_s = usage.ru_utime + usage.ru_stime
+        if code in (-signal.SIGXCPU, -signal.SIGKILL) and cpu_s >= cpu_limit_s(self._limits) - 1:
+            return self._fail("cpu_limit", f"The run used more than {cpu_limit_s(self._limits):,} s of processor time.")
+        peak_mb = usage.ru_maxrss / 1024
+        is_full = code == -signal.SIGKILL and peak_mb > self._limits.run_memory_mb / 2
+        if is_full or any(word in self.output for word in ("MemoryError", "bad_alloc", "Cannot allocate memory")):
+            return self._fail("memory_limit", "The strategy needs more memory than a run may use.")
+        if code < 0:
+            name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+            return self._fail("crashed", f"The process of the strategy was ended by {name}.")
+        if code == 0:
+            return self._fail("crashed", "The process of the strategy ended before the last bar.")
+        return self._fail("crashed", f"The process of the strategy ended with exit code {code}.")
+
+    def _fail(self, code: str, message: str) -> Failure:
+        found = _WHERE.search(self.output)
+        return Failure(code, message, line=int(found[1]) if found else 0, log_tail=self._log_tail())
+
+    def _log_tail(self) -> tuple[str, ...]:
+        return (*self._intake.log_tail(), *self.output.splitlines()[-20:])
+
+    def _has_exited(self) -> bool:
+        """Without reaping it, so that its number stays its own."""
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self._child.process.pid, options) is not None
+
+    def _await_exit(self) -> None:
+        end_s = time.monotonic() + GRACE_S
+        while not self._has_exited() and time.monotonic() < end_s:
+            time.sleep(0.01)
+
+
+def cpu_limit_s(limits: Limits) -> int:
+    return limits.run_wall_clock_s + CPU_SPARE_S
