@@ -8,7 +8,7 @@ from strategies import api_reference
 from strategies.params import read_class_params
 from strategies.problems import Finding, suggest
 from strategies.self_checks import check_self_use
-from strategies.source_tree import base_name, find_strategy_classes
+from strategies.source_tree import base_name, find_ancestors, find_leaves, find_strategy_classes, strategy_names
 
 type Method = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -35,21 +35,26 @@ class ClassBody:
     """What a class and the classes of the source that it inherits define. `is_closed`: nothing is inherited from
     elsewhere except Strategy itself."""
 
-    node: ast.ClassDef
+    classes: list[ast.ClassDef]  # the strategy first
     methods: dict[str, Method]
     names: frozenset[str]
     is_closed: bool
+
+    @property
+    def node(self) -> ast.ClassDef:
+        return self.classes[0]
 
 
 def check_classes(tree: ast.Module) -> Iterator[Finding]:
     classes = find_strategy_classes(tree)
     if not classes:
         yield from _check_absent(tree)
-    for extra in classes[1:]:
-        text = f"{extra.name} is a second strategy beside {classes[0].name}; a source holds one. Remove or split them."
+    leaves = find_leaves(classes)
+    for extra in leaves[1:]:
+        text = f"{extra.name} is a second strategy beside {leaves[0].name}; a source holds one. Remove or split them."
         yield Finding(extra, "several_strategies", text)
-    if len(classes) == 1:
-        body = read_class_body(classes[0], tree)
+    if len(leaves) == 1:
+        body = read_class_body(leaves[0], tree)
         yield from _check_methods(body)
         yield from _check_params(body)
         if body.is_closed:
@@ -57,25 +62,18 @@ def check_classes(tree: ast.Module) -> Iterator[Finding]:
 
 
 def read_class_body(node: ast.ClassDef, tree: ast.Module) -> ClassBody:
-    local = {other.name: other for other in tree.body if isinstance(other, ast.ClassDef)}
+    classes = find_ancestors(node, tree)
     methods: dict[str, Method] = {}
     names: set[str] = set()
-    is_closed = not node.keywords and not node.decorator_list
-    waiting, seen = [node], {node.name}
-    while waiting:
-        current = waiting.pop()
-        for statement in current.body:
-            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-                methods.setdefault(statement.name, statement)
-            names |= _names_set_by(statement)
-        for base in current.bases:
-            name = base_name(base)
-            if name in local and name not in seen:
-                seen.add(name)
-                waiting.append(local[name])
-            elif name not in {"Strategy", "object"} and name not in seen:
-                is_closed = False
-    return ClassBody(node, methods, frozenset(names), is_closed)
+    for statement in (statement for current in classes for statement in current.body):
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            methods.setdefault(statement.name, statement)
+        names |= _names_set_by(statement)
+    known = {current.name for current in classes} | {"Strategy", "object"} | strategy_names(tree)
+    is_closed = not any(current.keywords or current.decorator_list for current in classes) and all(
+        base_name(base) in known for current in classes for base in current.bases
+    )
+    return ClassBody(classes, methods, frozenset(names), is_closed)
 
 
 def _names_set_by(statement: ast.stmt) -> set[str]:
@@ -118,9 +116,19 @@ def _check_methods(body: ClassBody) -> Iterator[Finding]:
     for name, method in body.methods.items():
         if name in hooks:
             yield from _check_signature(method, hooks[name].signature)
-    if "__init__" in body.methods and "initialize" in body.names:
-        text = "When __init__ runs there is neither data nor account; put this into initialize(self)."
-        yield Finding(body.methods["__init__"], "init_method", text, "warning")
+    if init := body.methods.get("__init__"):
+        yield from _check_init(init)
+
+
+def _check_init(init: Method) -> Iterator[Finding]:
+    if not _takes(init.args, 1):
+        text = "__init__ is called without arguments; declare parameters with Param and use initialize(self)."
+        yield Finding(init, "wrong_signature", text)
+    methods = {entry.name for entry in api_reference.API if entry.owner == "self" and entry.kind == "method"}
+    for node in ast.walk(init):
+        if isinstance(node, ast.Attribute) and node.attr in methods and base_name(node.value) == "self":
+            text = f"When __init__ runs there is neither data nor account; call self.{node.attr} in initialize(self)."
+            yield Finding(node, "init_method", text)
 
 
 def _check_signature(method: Method, signature: str) -> Iterator[Finding]:
@@ -159,7 +167,7 @@ def _yields(method: Method) -> bool:
 
 
 def _check_params(body: ClassBody) -> Iterator[Finding]:
-    specs, faults = read_class_params(body.node)
+    specs, faults = read_class_params(body.classes)
     for fault in faults:
         yield Finding(fault.node, "bad_param", fault.message)
     reserved = api_reference.names_of("self")

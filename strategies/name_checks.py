@@ -15,7 +15,8 @@ ALLOWED_MODULES = frozenset(
     }
 )
 _ALLOWED_LIST = "pandas, numpy, pandas_ta, talib and the harmless part of the standard library, such as math"
-HINDSIGHT_NAMES = frozenset(api_reference.names_of("global"))
+GLOBAL_NAMES = frozenset(api_reference.names_of("global"))
+HINDSIGHT_NAMES = GLOBAL_NAMES | {"Indicator", "Order"}  # `from hindsight import` also finds types to annotate with
 _USUAL_IMPORTS = {
     "np": "import numpy as np",
     "numpy": "import numpy",
@@ -54,7 +55,7 @@ ESCAPES = frozenset(
         *("tb_frame", "gi_frame", "gi_code", "cr_frame", "cr_code", "ag_frame", "ag_code", "co_code"),
     }
 )
-_BUILTINS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__", "__builtins__", "__debug__", "__class__"}
+_BUILTINS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__", "__class__"}
 
 
 def check_names(tree: ast.Module) -> Iterator[Finding]:
@@ -122,12 +123,12 @@ def _check_name(node: ast.Name, bound: frozenset[str], has_star: bool) -> Iterat
         yield Finding(node, "forbidden_name", f"Strategies may not use {name}: {FORBIDDEN_NAMES[name]}.")
     elif name == "print":
         yield Finding(node, "print", "print is not kept; self.log(text) writes into the run's log.", "warning")
-    elif name not in _BUILTINS and name not in HINDSIGHT_NAMES and not has_star:
+    elif name not in _BUILTINS and name not in GLOBAL_NAMES and not has_star:
         if name in _USUAL_IMPORTS:
             hint = f"Add `{_USUAL_IMPORTS[name]}` at the top."
         elif name in api_reference.names_of("self"):
             hint = f"Did you mean self.{name}?"
-        elif close := suggest(name, bound | HINDSIGHT_NAMES):
+        elif close := suggest(name, bound | GLOBAL_NAMES):
             hint = f"Did you mean {close}?"
         else:
             hint = "Nothing in the source defines it."

@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
-from strategies.source_tree import UnreadableSource, base_name, find_strategy_classes, parse_source
+from strategies.source_tree import (
+    UnreadableSource,
+    base_name,
+    find_ancestors,
+    find_leaves,
+    find_strategy_classes,
+    parse_source,
+)
 
 type ParamValue = float | int | bool | str
 type ParamType = Literal["int", "float", "bool", "str"]
@@ -14,6 +21,8 @@ type ParamType = Literal["int", "float", "bool", "str"]
 MAX_TEXT = 200
 MAX_WHOLE = 2**53  # beyond this JSON readers and floats disagree
 _KEYWORDS = ("default", "min", "max", "step", "choices")
+_KINDS: dict[type, ParamType] = {bool: "bool", int: "int", float: "float", str: "str"}
+_NUMBERS = {"int", "float"}
 _TRUE, _FALSE = {"true", "on", "yes", "1"}, {"false", "off", "no", "0"}
 
 
@@ -50,23 +59,26 @@ class ParamFault:
 def read_param_schema(source: str | bytes) -> list[ParamSpec]:
     """The readable parameters in the order of the source; empty for a text that is no strategy. Never raises."""
     try:
-        classes = find_strategy_classes(parse_source(source))
+        tree = parse_source(source)
     except UnreadableSource:
         return []
-    return read_class_params(classes[0])[0] if classes else []
+    leaves = find_leaves(find_strategy_classes(tree))
+    return read_class_params(find_ancestors(leaves[0], tree))[0] if leaves else []
 
 
-def read_class_params(node: ast.ClassDef) -> tuple[list[ParamSpec], list[ParamFault]]:
-    """What the class body declares with Param(...), and which of the declarations make no sense."""
+def read_class_params(classes: Sequence[ast.ClassDef]) -> tuple[list[ParamSpec], list[ParamFault]]:
+    """What a class and its ancestors (nearest first) declare with Param(...), and which declarations make no sense."""
     specs: dict[str, ParamSpec] = {}
     faults = []
-    for statement in node.body:
+    for statement in (statement for node in reversed(classes) for statement in node.body):
         name, value = _assignment(statement)
         if name and isinstance(value, ast.Call) and base_name(value.func) == "Param":
             try:
                 specs[name] = _read_param(name, value)
             except _Fault as fault:
                 faults.append(ParamFault(fault.node, str(fault)))
+        elif name:
+            specs.pop(name, None)
     return list(specs.values()), faults
 
 
@@ -162,8 +174,7 @@ def _read_param(name: str, call: ast.Call) -> ParamSpec:
     if "default" not in given:
         raise _Fault(call, f"{name}: Param needs a default, for example Param(20, min=5, max=100).")
     values = {key: _literal(name, node) for key, node in given.items()}
-    default = values["default"]
-    if not isinstance(default, bool | int | float | str):
+    if _kind_of(values["default"]) is None:
         raise _Fault(given["default"], f"{name}: the default must be a number, a text, True or False.")
     return _check_spec(name, call, given, values)
 
@@ -189,15 +200,18 @@ def _check_spec(name: str, call: ast.Call, given: Mapping[str, ast.expr], values
     for key, bound in bounds.items():
         if bound is not None and (isinstance(default, bool | str) or not _is_number(bound)):
             raise _Fault(given[key], f"{name}: {key} must be a number, and only numbers have one.")
-    kind = _kind_of([default, *(choices or ()), *(bound for bound in bounds.values() if bound is not None)])
-    if kind is None:
-        raise _Fault(given["choices"], f"{name}: the choices must be of the default's kind.")
     low, high, step = bounds["min"], bounds["max"], bounds["step"]
+    kind = _kind_of(default)
+    if kind == "int" and any(isinstance(value, float) and value % 1 for value in (step, *(choices or ()))):
+        raise _Fault(given["default"], f"{name}: for values between whole numbers write the default as {default}.0.")
+    if choices and not all(_kind_of(choice) == kind or {kind, _kind_of(choice)} <= _NUMBERS for choice in choices):
+        raise _Fault(given["choices"], f"{name}: the choices must be of the default's kind.")
     if low is not None and high is not None and low > high:
         raise _Fault(given["min"], f"{name}: min {low:g} is above max {high:g}.")
     if step is not None and not step > 0:
         raise _Fault(given["step"], f"{name}: step must be above zero.")
     options = list(choices) if choices else None
+    assert kind is not None
     spec = ParamSpec(name=name, type=kind, default=default, min=low, max=high, step=step, choices=options)
     try:
         spec["default"] = _resolve(spec, default)
@@ -210,12 +224,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _kind_of(values: Sequence[Any]) -> ParamType | None:
-    """The kind that all the values share; whole numbers among fractions count as fractions."""
-    if all(isinstance(value, bool) for value in values):
-        return "bool"
-    if all(isinstance(value, str) for value in values):
-        return "str"
-    if not all(_is_number(value) for value in values):
-        return None
-    return "int" if all(isinstance(value, int) for value in values) else "float"
+def _kind_of(value: Any) -> ParamType | None:
+    """The kind of a plain value; a parameter has the kind of its default, here as when it runs."""
+    return _KINDS.get(type(value))

@@ -55,7 +55,10 @@ def _check_attribute(
 ) -> Iterator[Finding]:
     if node.attr in own or node.attr in api or node.attr in _OBJECT_NAMES:
         return
-    if close := suggest(node.attr, own | api.keys()):
+    if node.attr in api_reference.NOT_YET_NAMES:
+        text = f"self.{node.attr} is not available yet. Test the price in on_data and call self.close_position()."
+        yield Finding(node, "not_available", text)
+    elif close := suggest(node.attr, own | api.keys()):
         yield Finding(node, "unknown_attribute", f"There is no self.{node.attr}. Did you mean self.{close}?")
     else:
         text = f"Nothing sets self.{node.attr}, and Strategy has no such name."
@@ -120,24 +123,25 @@ def _check_bar(method: Method) -> Iterator[Finding]:
     positional = [*method.args.posonlyargs, *method.args.args]
     if len(positional) < 2:
         return
-    bar, known = positional[1].arg, api_reference.names_of("data")
+    bar, attributes = positional[1].arg, frozenset(api_reference.names_of("data"))
+    fields = attributes - {"symbol", "to_series"}
     if any(isinstance(node, ast.Name) and node.id == bar and _is_store(node) for node in ast.walk(method)):
         return
     for node in _walk_where_bound(method, bar):
         if isinstance(node, ast.Attribute) and _is_name(node.value, bar) and isinstance(node.ctx, ast.Load):
-            name, written = node.attr, f"{bar}.{node.attr}"
+            name, written, known = node.attr, f"{bar}.{node.attr}", attributes
         elif (
             isinstance(node, ast.Subscript)
             and _is_name(node.value, bar)
             and isinstance(node.slice, ast.Constant)
             and isinstance(node.slice.value, str)
         ):
-            name, written = node.slice.value, f"{bar}[{node.slice.value[:40]!r}]"
+            name, written, known = node.slice.value, f"{bar}[{node.slice.value[:40]!r}]", fields
         else:
             continue
         if name not in known and name not in _OBJECT_NAMES:
             close = suggest(name, known)
-            hint = f"Did you mean {close}?" if close else f"A bar has {', '.join(known)}."
+            hint = f"Did you mean {close}?" if close else f"A bar has {', '.join(sorted(known))}."
             yield Finding(node, "unknown_bar_field", f"There is no {written}. {hint}")
 
 

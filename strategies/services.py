@@ -176,7 +176,8 @@ def _clean_name(user: User, name: str, strategy: Strategy | None = None) -> str:
 
 def _clean_description(description: str) -> str:
     cleaned = normalise_source(description).strip()
-    if len(cleaned) > DESCRIPTION_LENGTH or "\0" in cleaned:
-        text = f"A description has at most {DESCRIPTION_LENGTH} characters."
+    is_text = not any("\ud800" <= letter <= "\udfff" for letter in cleaned)
+    if len(cleaned) > DESCRIPTION_LENGTH or "\0" in cleaned or not is_text:
+        text = f"A description is a text of at most {DESCRIPTION_LENGTH} characters."
         raise StrategyError("description", "bad_description", text)
     return cleaned

@@ -68,18 +68,39 @@ def parse_source(source: str | bytes, max_bytes: int = DEFAULT_MAX_BYTES) -> ast
 
 def find_strategy_classes(tree: ast.Module) -> list[ast.ClassDef]:
     """The classes at the top of the source that inherit Strategy, directly or through one another, in order."""
-    names = {"Strategy"} | {
+    names = strategy_names(tree)
+    found = []
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and any(base_name(base) in names for base in node.bases):
+            found.append(node)
+            names.add(node.name)
+    return found
+
+
+def strategy_names(tree: ast.Module) -> set[str]:
+    """The names under which the source knows Strategy."""
+    return {"Strategy"} | {
         alias.asname
         for node in tree.body
         if isinstance(node, ast.ImportFrom) and node.module == "hindsight"
         for alias in node.names
         if alias.name == "Strategy" and alias.asname
     }
-    found = []
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and any(base_name(base) in names for base in node.bases):
-            found.append(node)
-            names.add(node.name)
+
+
+def find_leaves(classes: list[ast.ClassDef]) -> list[ast.ClassDef]:
+    """Those that no other of them inherits: what a run would take as its strategy, if there is exactly one."""
+    inherited = {base_name(base) for node in classes for base in node.bases}
+    return [node for node in classes if node.name not in inherited]
+
+
+def find_ancestors(node: ast.ClassDef, tree: ast.Module) -> list[ast.ClassDef]:
+    """The class itself and the classes at the top of the source that it inherits, nearest first."""
+    local = {other.name: other for other in tree.body if isinstance(other, ast.ClassDef)}
+    found = [node]
+    for current in found:  # grows while it is walked
+        names = (base_name(base) for base in current.bases)
+        found += [local[name] for name in names if name in local and local[name] not in found]
     return found
 
 
