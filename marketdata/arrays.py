@@ -14,8 +14,8 @@ UNKNOWN_COUNT = -1
 WHOLE_COLUMNS = frozenset({"open_ms", "time_ms", "n_trades"})  # int64; every other column is float64
 
 
-class _Columns:
-    """Equally long columns, the first of them the time. Shared by the two dataclasses below."""
+class TimedRows:
+    """Equally long columns, the first of them the time: candles or funding events."""
 
     __slots__ = ()
 
@@ -62,7 +62,7 @@ class _Columns:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CandleArrays(_Columns):
+class CandleArrays(TimedRows):
     """n candles in time order. n_trades is -1 and quote and taker volumes are NaN where the source does not say."""
 
     open_ms: IntArray
@@ -77,7 +77,7 @@ class CandleArrays(_Columns):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FundingArrays(_Columns):
+class FundingArrays(TimedRows):
     """n funding events. Stamps as published (they jitter by some ms); mark_price is NaN where it is not given."""
 
     time_ms: IntArray

@@ -76,6 +76,7 @@ def cover_series(series: Series, segments: Iterable[Segment]) -> SeriesCoverage:
     """The coverage of one series from its current segments (at least one), by month."""
     held = list(segments)
     reports = [segment.quality for segment in held]
+    sources = {source["sha256"]: source for segment in held for source in segment.source_sha256s}
     return SeriesCoverage(
         series_id=series.pk,
         market=series.instrument.market,
@@ -87,11 +88,11 @@ def cover_series(series: Series, segments: Iterable[Segment]) -> SeriesCoverage:
         n_rows=sum(segment.n_rows for segment in held),
         first_ms=held[0].first_ms,
         last_ms=held[-1].last_ms,
-        end_ms=_end_of(held[-1]),
-        gaps=join_gaps(held),
+        end_ms=_end_of(held[-1], series.timeframe),
+        gaps=join_gaps(held, series.timeframe),
         n_no_trade=_sum(reports, "n_no_trade"),
         n_off_grid=_sum(reports, "n_off_grid"),
-        n_duplicates=sum(source.get("n_duplicates", 0) for segment in held for source in segment.source_sha256s),
+        n_duplicates=sum(source.get("n_duplicates", 0) for source in sources.values()),
         n_jumps=sum(len(report.get("jumps", ())) for report in reports),
         n_bytes=sum(segment.n_bytes for segment in held),
         n_segments=len(held),
@@ -99,7 +100,7 @@ def cover_series(series: Series, segments: Iterable[Segment]) -> SeriesCoverage:
     )
 
 
-def join_gaps(segments: list[Segment]) -> Gaps:
+def join_gaps(segments: list[Segment], timeframe: str) -> Gaps:
     """The gaps inside the segments and those between one segment's end and the next one's begin, as one list."""
     gaps: list[tuple[int, int]] = []
     end_ms: int | None = None
@@ -108,7 +109,7 @@ def join_gaps(segments: list[Segment]) -> Gaps:
         if end_ms is not None and begin_ms > end_ms:
             gaps.append((end_ms, begin_ms))
         gaps.extend((from_ms, to_ms) for from_ms, to_ms in segment.quality.get("gaps", ()))
-        end_ms = _end_of(segment)
+        end_ms = _end_of(segment, timeframe)
     return tuple(gaps)
 
 
@@ -117,8 +118,8 @@ def default_span(coverage: SeriesCoverage) -> tuple[int, int]:
     return max(coverage.first_ms, coverage.end_ms - DEFAULT_SPAN_MS), coverage.end_ms
 
 
-def _end_of(segment: Segment) -> int:
-    return int(segment.quality.get("end_ms", segment.last_ms))
+def _end_of(segment: Segment, timeframe: str) -> int:
+    return int(segment.quality.get("end_ms", segment.last_ms + TIMEFRAME_MS.get(timeframe, 0)))
 
 
 def _sum(reports: list[dict[str, Any]], name: str) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from marketdata.coverage import SeriesCoverage, catalogue, cover_series, default_span
 from marketdata.defaults import load_fee_presets
 from marketdata.home import candle_store
+from marketdata.imports import ImportOutcome, import_paths
 from marketdata.instruments import choose_rules, load_instruments
 from marketdata.models import Instrument, Market, Series, SeriesKind, SeriesOrigin
 from marketdata.run_data import RunData, RunWarning, SymbolData, compute_data_revision
@@ -17,10 +18,12 @@ from marketdata.timeframes import HOUR_MS, TIMEFRAME_MS, find_gaps, grid_phase_m
 
 __all__ = [
     "DataUnavailable",
+    "ImportOutcome",
     "SeriesCoverage",
     "candle_store",
     "catalogue",
     "default_span",
+    "import_paths",
     "load_fee_presets",
     "load_instruments",
     "resolve_run_data",
@@ -202,7 +205,7 @@ def _find_mark(instrument: Instrument, series: Series, span: _Span) -> tuple[tup
     """Mark price candles of the same timeframe if held, else of the finest one: it prices the funding payments."""
     held = instrument.series.filter(kind=SeriesKind.MARK, origin=series.origin)
     for mark in sorted(held, key=lambda m: (m.timeframe != span.timeframe, TIMEFRAME_MS[m.timeframe])):
-        if refs := find_refs(mark, span.from_ms, span.to_ms):
+        if refs := find_refs(mark, span.warmup_from_ms, span.to_ms):
             return refs, mark.timeframe
     return (), ""
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from marketdata.arrays import UNKNOWN_COUNT, WHOLE_COLUMNS, CandleArrays, FundingArrays
+from marketdata.arrays import UNKNOWN_COUNT, WHOLE_COLUMNS, CandleArrays, FundingArrays, TimedRows
 
 __all__ = [
     "UNKNOWN_COUNT",
@@ -116,12 +116,21 @@ class CandleStore:
         self.files: SegmentFiles = files or LocalFiles(root / "candles")
         self.cache_folder = root / "cache" / "candles"
 
-    def publish(self, candles: CandleArrays) -> SegmentRef:
+    def publish(self, rows: TimedRows) -> SegmentRef:
         """Store rows (at least one, in time order) under the hash of their file. The same rows twice are one file."""
-        return self._publish(candles)
+        stamps = rows.stamps
+        if not len(rows) or not bool(np.all(np.diff(stamps) > 0)):
+            raise StoreError("A segment needs rows, each later than the one before.")
+        sink = pa.BufferOutputStream()
+        table = pa.table({name: pa.array(column) for name, column in rows.columns().items()})
+        pq.write_table(table, sink, compression="zstd", use_dictionary=False)
+        data = sink.getvalue().to_pybytes()
+        ref = SegmentRef(hashlib.sha256(data).hexdigest(), len(rows), int(stamps[0]), int(stamps[-1]))
+        self.files.put(ref.sha256, data)
+        return ref
 
     def publish_funding(self, funding: FundingArrays) -> SegmentRef:
-        return self._publish(funding)
+        return self.publish(funding)
 
     def read_candles(self, refs: Sequence[SegmentRef], from_ms: int = _BEGIN_MS, to_ms: int = _END_MS) -> CandleArrays:
         """The rows that open in [from_ms, to_ms) as read-only arrays; one segment is mapped, several are joined.
@@ -145,22 +154,6 @@ class CandleStore:
     def verify(self, ref: SegmentRef) -> None:
         """Read the file again and compare hash and row count. Raises SegmentMissing or SegmentDamaged."""
         self._parse(ref, self.files.get(ref.sha256))
-
-    def _publish(self, rows: CandleArrays | FundingArrays) -> SegmentRef:
-        stamps = rows.stamps
-        if not len(rows) or not bool(np.all(np.diff(stamps) > 0)):
-            raise StoreError("A segment needs rows, each later than the one before.")
-        sink = pa.BufferOutputStream()
-        pq.write_table(
-            pa.table({name: pa.array(column) for name, column in rows.columns().items()}),
-            sink,
-            compression="zstd",
-            compression_level=3,
-        )
-        data = sink.getvalue().to_pybytes()
-        ref = SegmentRef(hashlib.sha256(data).hexdigest(), len(rows), int(stamps[0]), int(stamps[-1]))
-        self.files.put(ref.sha256, data)
-        return ref
 
     def _read(
         self, names: Sequence[str], refs: Sequence[SegmentRef], from_ms: int, to_ms: int

@@ -1,0 +1,203 @@
+"""Files into series: collect, read, check, merge, publish; with a row that says what came of it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.utils import timezone
+
+from accounts.models import User
+from marketdata.arrays import TimedRows
+from marketdata.home import candle_store
+from marketdata.ingest.binance_files import parse_candles, parse_funding
+from marketdata.ingest.errors import IngestError
+from marketdata.ingest.file_names import SUFFIXES, FileFacts, find_files, is_unused, sniff_path
+from marketdata.ingest.packing import read_source
+from marketdata.ingest.quality import Verdict
+from marketdata.models import IngestJob
+from marketdata.segments import Change, SegmentChange, SeriesKey, Source, check_rows, store_rows
+from marketdata.store import CandleStore, StoreError
+
+type OnProgress = Callable[[int, int, str], None]
+
+MAX_LOG_CHARS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A file, or a month of a series, that was not taken in, and why."""
+
+    name: str
+    code: str
+    message: str
+
+
+@dataclass(slots=True)
+class ImportOutcome:
+    """What an import did. `is_complete` says that everything asked for is held now."""
+
+    job: IngestJob
+    n_files: int = 0
+    n_files_done: int = 0
+    n_rows: int = 0
+    changes: list[tuple[SeriesKey, SegmentChange]] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.refusals and self.n_files_done > 0
+
+    def count(self, change: Change) -> int:
+        return sum(found.change is change for _, found in self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Files of one series and one month (or of no named period), which become visible together."""
+
+    key: SeriesKey
+    files: tuple[tuple[Path, FileFacts], ...]
+
+
+def import_paths(
+    paths: Sequence[str | Path],
+    *,
+    market: str = "",
+    symbol: str = "",
+    timeframe: str = "",
+    requested_by: User | None = None,
+    on_progress: OnProgress | None = None,
+) -> ImportOutcome:
+    """Take in zips, CSVs and whole folders. What a path says need not be repeated.
+
+    A file that cannot be right is refused as a whole and named in the outcome; the others are taken. The same files
+    twice change nothing; other rows for a held time make a new revision. on_progress(n_done, n_total, what) is called
+    after every group of files.
+    """
+    names = ", ".join(str(path) for path in paths)
+    outcome = ImportOutcome(IngestJob.objects.create(requested_by=requested_by, description=f"Import {names}"[:300]))
+    try:
+        groups = _plan(paths, outcome, market=market, symbol=symbol, timeframe=timeframe)
+        outcome.n_files = sum(len(group.files) for group in groups) + len(outcome.refusals)
+        store = candle_store()
+        n_seen = 0
+        for group in groups:
+            _import_group(group, store, outcome)
+            n_seen += len(group.files)
+            _save_progress(outcome)
+            if on_progress:
+                on_progress(n_seen, outcome.n_files, str(group.key))
+    except BaseException as error:
+        outcome.refusals.append(Refusal("import", "stopped", f"The import stopped: {str(error) or type(error).__name__}"))
+        raise
+    finally:
+        finish_job(outcome)
+    return outcome
+
+
+def finish_job(outcome: ImportOutcome) -> None:
+    """Write down how the import ended."""
+    status = IngestJob.Status.SUCCEEDED if outcome.is_complete else IngestJob.Status.FAILED
+    IngestJob.objects.filter(pk=outcome.job.pk).update(
+        status=status,
+        finished_at=timezone.now(),
+        n_files=outcome.n_files,
+        n_files_done=outcome.n_files_done,
+        n_rows=outcome.n_rows,
+        log="\n".join(log_lines(outcome))[:MAX_LOG_CHARS],
+    )
+    outcome.job.refresh_from_db()
+
+
+def log_lines(outcome: ImportOutcome) -> list[str]:
+    """The outcome in sentences: refusals first."""
+    lines = [f"refused: {refusal.message}" for refusal in outcome.refusals]
+    lines += outcome.notes
+    lines += [
+        f"{key} {change.month:%Y-%m}: {change.change.value}, {change.n_rows} rows, revision {change.revision}"
+        for key, change in outcome.changes
+    ]
+    return lines
+
+
+def _plan(
+    paths: Iterable[str | Path], outcome: ImportOutcome, *, market: str, symbol: str, timeframe: str
+) -> list[_Group]:
+    """Every file with what its path says, by series and month. Within a group dailies come before monthlies: of two
+    rows for one time the monthly file's stands."""
+    groups: dict[tuple[SeriesKey, str], list[tuple[Path, FileFacts]]] = {}
+    for path in _collect(paths, outcome):
+        try:
+            facts = sniff_path(path, market=market, symbol=symbol, timeframe=timeframe)
+        except IngestError as error:
+            outcome.refusals.append(Refusal(path.name, error.code, error.message))
+            continue
+        key = SeriesKey(facts.market, facts.symbol, facts.kind, facts.timeframe)
+        groups.setdefault((key, facts.month or str(path)), []).append((path, facts))
+    return [
+        _Group(key, tuple(sorted(files, key=lambda file: (file[1].is_monthly, file[0].name))))
+        for (key, _), files in groups.items()
+    ]
+
+
+def _collect(paths: Iterable[str | Path], outcome: ImportOutcome) -> list[Path]:
+    found: dict[Path, None] = {}
+    for given in paths:
+        path = Path(given).expanduser().absolute()
+        if path.is_dir():
+            inside = find_files(path)
+            wanted = [file for file in inside if not is_unused(file)]
+            if len(inside) > len(wanted):
+                outcome.notes.append(f"skipped: {len(inside) - len(wanted)} files of a kind that is not used here")
+            if not wanted:
+                text = f"{given} holds no candle files ({', '.join(SUFFIXES)})."
+                outcome.refusals.append(Refusal(str(given), "no_files", text))
+            found |= dict.fromkeys(wanted)
+        elif path.is_file() and path.name.endswith(SUFFIXES):
+            found[path] = None
+        elif path.exists():
+            text = f"{path.name} is none of {', '.join(SUFFIXES)}, nor a folder."
+            outcome.refusals.append(Refusal(path.name, "unknown_suffix", text))
+        else:
+            outcome.refusals.append(Refusal(str(given), "missing", f"{given} does not exist."))
+    return list(found)
+
+
+def _import_group(group: _Group, store: CandleStore, outcome: ImportOutcome) -> None:
+    parts: list[tuple[Source, TimedRows]] = []
+    for path, facts in group.files:
+        try:
+            parts.append(_read_file(path, facts, outcome))
+        except IngestError as error:
+            outcome.refusals.append(Refusal(path.name, error.code, error.message))
+    if not parts:
+        return
+    try:
+        changes = store_rows(store, group.key, parts)
+    except (IngestError, StoreError, OSError) as error:
+        code = error.code if isinstance(error, IngestError) else "not_stored"
+        names = ", ".join(source.name for source, _ in parts)
+        outcome.refusals.append(Refusal(str(group.key), code, f"{group.key} ({names}): {error}"))
+        return
+    outcome.changes += [(group.key, change) for change in changes]
+    outcome.n_files_done += len(parts)
+    outcome.n_rows += sum(len(rows) for _, rows in parts)
+
+
+def _read_file(path: Path, facts: FileFacts, outcome: ImportOutcome) -> tuple[Source, TimedRows]:
+    source = read_source(path)
+    rows: TimedRows = parse_funding(source, facts) if facts.kind == "funding" else parse_candles(source, facts)
+    report = check_rows(rows, facts.timeframe, facts.kind)
+    if report.verdict is Verdict.REFUSED:
+        raise IngestError("quality", f"{path.name}: {'; '.join(report.problems)}.")
+    if report.n_duplicates or report.n_out_of_order:
+        text = f"{path.name}: {report.n_duplicates} rows twice, {report.n_out_of_order} out of order"
+        outcome.notes.append(f"flagged: {text}")
+    return Source(path.name, source.sha256, len(rows), report.n_duplicates, report.n_out_of_order), rows
+
+
+def _save_progress(outcome: ImportOutcome) -> None:
+    IngestJob.objects.filter(pk=outcome.job.pk).update(
+        n_files=outcome.n_files, n_files_done=outcome.n_files_done, n_rows=outcome.n_rows
+    )
