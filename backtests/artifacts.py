@@ -28,7 +28,7 @@ _UNFINISHED = ".unfinished-"
 
 
 class ArtifactError(Exception):
-    """Result files that are missing or do not hold what was written."""
+    """Result files that cannot be written, are missing, or do not hold what was written."""
 
 
 def root() -> Path:
@@ -40,23 +40,25 @@ def save(
 ) -> str:
     """Write one attempt's files and return their folder, relative to `root()`.
 
-    Tables are structured arrays of numbers and booleans; facts is JSON without NaN. Raises OSError when the disk says
-    no, and leaves nothing behind then.
+    Tables are structured arrays of numbers and booleans; facts is JSON without NaN. Raises ArtifactError when the disk
+    refuses, and leaves nothing behind then.
     """
     relative = f"{run_id}/{attempt}-{token}"
     folder = root() / relative
     unfinished = folder.with_name(_UNFINISHED + folder.name)
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
     try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
         write_files(unfinished, tables, facts)
         _fsync(unfinished)
         unfinished.rename(folder)
-    except BaseException:
+        _fsync(folder.parent)
+        _fsync(root())
+    except BaseException as error:
         shutil.rmtree(unfinished, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise ArtifactError(f"The result could not be written: {error.strerror or error}.") from error
         raise
-    _fsync(folder.parent)
-    _fsync(root())
     return relative
 
 

@@ -25,6 +25,7 @@ from marketdata.store import CandleStore, StoreError
 logger = logging.getLogger(__name__)
 
 DATABASE_PATIENCE_S = 60.0  # how long the end of a run waits for a database that restarts
+RETRY_S = 1.0
 
 
 def run_backtest(run_id: str) -> None:
@@ -39,7 +40,7 @@ def run_backtest(run_id: str) -> None:
 def store_report(run: BacktestRun, report: RunReport) -> bool:
     """Write the files of a claimed run, then make them its result. False: it was not ours any more; no file is left.
 
-    Raises OSError when the files cannot be written.
+    Raises ArtifactError when the files cannot be written.
     """
     assert run.token is not None
     folder = artifacts.save(run.pk, run.attempt, run.token, tables=report.tables, facts=report.to_facts())
@@ -80,6 +81,8 @@ def _run_attempt(run: BacktestRun, heartbeat: Heartbeat) -> None:
         failure = Failure(error.code, str(error))
     except StoreError as error:
         failure = Failure("data_error", f"The candles of this run cannot be read: {error}")
+    except artifacts.ArtifactError as error:
+        failure = Failure("storage", str(error))
     except SystemExit:  # the queue's own time limit, far above the run's
         failure = Failure("time_limit", "The run did not end in time and was stopped.")
         _fail(run, failure, jail_level)
@@ -135,4 +138,4 @@ def _keep_trying(transition: Callable[[], bool]) -> bool:
                 raise
             logger.warning("The database does not answer; trying again.", exc_info=True)
             connection.close()
-            time.sleep(1.0)
+            time.sleep(RETRY_S)

@@ -22,9 +22,11 @@ OVERDUE = timedelta(seconds=10)
 
 def dispatch(run_id: uuid.UUID) -> None:
     """Send the message of one queued run, and note the time of it."""
-    owner = BacktestRun.objects.select_related("owner").get(pk=run_id).owner
+    run = BacktestRun.objects.select_related("owner").filter(pk=run_id).first()
+    if run is None:  # deleted in the meantime
+        return
     # The queue's time limit is the last resort, well above the one that the run itself has.
-    async_task(TASK, str(run_id), timeout=limits_of(owner).run_wall_clock_s + settings.QUEUE_MARGIN_S)
+    async_task(TASK, str(run_id), timeout=limits_of(run.owner).run_wall_clock_s + settings.QUEUE_MARGIN_S)
     BacktestRun.objects.filter(pk=run_id, status=BacktestRun.Status.QUEUED).update(dispatched_at=Now())
 
 

@@ -28,9 +28,8 @@ class Heartbeat:
     While the database does not answer it goes on trying: the fence, not the lease, decides whose result counts.
     """
 
-    def __init__(self, run: BacktestRun, period_s: float = PERIOD_S) -> None:
+    def __init__(self, run: BacktestRun) -> None:
         self._run = run
-        self._period_s = period_s
         self._stage = ""
         self._progress: dict[str, Any] | None = None
         self._has_ended = threading.Event()
@@ -59,7 +58,7 @@ class Heartbeat:
 
     def _beat_until_end(self) -> None:
         try:
-            while not self._has_ended.wait(self._period_s):
+            while not self._has_ended.wait(PERIOD_S):
                 try:
                     is_ours = self._run.beat(self._stage, self._progress)
                 except DatabaseError:
