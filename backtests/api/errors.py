@@ -1,0 +1,48 @@
+"""Every refusal of this API has the same body: {field, code, message}."""
+
+from typing import Any
+
+from rest_framework import status
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+
+class Refused(APIException):
+    """A rule said no. `field` is empty where the request as a whole is meant."""
+
+    def __init__(self, field: str, code: str, message: str, status_code: int = status.HTTP_400_BAD_REQUEST) -> None:
+        super().__init__(message, code)
+        self.field, self.code, self.message = field, code, message
+        self.status_code = status_code
+
+
+def answer_refusal(error: Exception, context: dict[str, Any]) -> Response | None:
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    field, code, message = "", "error", "The request cannot be answered."
+    if isinstance(error, Refused):
+        field, code, message = error.field, error.code, error.message
+    elif isinstance(error, ValidationError):
+        field, code, message = _first_of(error)
+    elif isinstance(error, APIException):
+        code, message = str(error.get_codes()), str(error.detail)
+    elif response.status_code == status.HTTP_404_NOT_FOUND:
+        code, message = "not_found", "There is no such thing, or it is not yours."
+    elif response.status_code == status.HTTP_403_FORBIDDEN:
+        code, message = "permission_denied", "You may not do this."
+    response.data = {"field": field, "code": code, "message": message}
+    return response
+
+
+def _first_of(error: ValidationError) -> tuple[str, str, str]:
+    details: Any = error.get_full_details()
+    field = ""
+    while not (isinstance(details, dict) and "message" in details and "code" in details):
+        if isinstance(details, dict):
+            name, details = next(iter(details.items()))
+            field = field or ("" if name == "non_field_errors" else str(name))
+        else:
+            details = details[0]
+    return field, str(details["code"]), str(details["message"])

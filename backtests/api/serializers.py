@@ -1,0 +1,207 @@
+"""Shapes of runs in the API. Input is only described here; RunRequest and the services validate it."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from backtests.engine.request import FillPolicy, LimitFill, MarginMode, PathRule, TradingMarket
+from backtests.models import BacktestRun
+from backtests.presentation.runs import percent_done
+
+OBJECT = {"type": "object", "additionalProperties": True}
+NUMBERS = {"type": "object", "additionalProperties": {"type": "number", "nullable": True}}
+
+
+class RefusalSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField(allow_blank=True, help_text="Empty where the request as a whole is meant.")
+    code = serializers.CharField(help_text="Stable; the message may be reworded.")
+    message = serializers.CharField()
+
+
+class RunRequestSerializer(serializers.Serializer[Any]):
+    """A run to start. Rates are ratios, money is in quote currency, the span is half-open and UTC."""
+
+    strategy = serializers.UUIDField()
+    version = serializers.IntegerField(required=False, help_text="Default: the latest version.")
+    market = serializers.ChoiceField(choices=[market.value for market in TradingMarket])
+    symbol = serializers.CharField(required=False, help_text="Or `symbols`, a list.")
+    symbols = serializers.ListField(child=serializers.CharField(), required=False)
+    timeframe = serializers.CharField(help_text="1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h, 1d, 3d, 1w")
+    to = serializers.CharField(help_text="A day, an ISO time or ms since 1970; not included.")
+    warmup_bars = serializers.IntegerField(required=False, default=0)
+    initial_balance = serializers.FloatField(required=False, default=10_000)
+    leverage = serializers.FloatField(required=False, default=1, help_text="For orders that name none; 1 to 125.")
+    max_leverage = serializers.FloatField(required=False, default=125)
+    margin_mode = serializers.ChoiceField(choices=[mode.value for mode in MarginMode], required=False)
+    maker_fee = serializers.FloatField(required=False, help_text="Default: 0.0002 futures, 0.001 spot.")
+    taker_fee = serializers.FloatField(required=False, help_text="Default: 0.0004 futures, 0.001 spot.")
+    slippage_bps = serializers.FloatField(required=False, default=0)
+    fill = serializers.ChoiceField(choices=[policy.value for policy in FillPolicy], required=False)
+    path = serializers.ChoiceField(choices=[rule.value for rule in PathRule], required=False)
+    limit_fill = serializers.ChoiceField(choices=[rule.value for rule in LimitFill], required=False)
+    participation_cap = serializers.FloatField(required=False)
+    intrabar_timeframe = serializers.CharField(required=False)
+    funding = serializers.BooleanField(required=False, default=True)
+    params = serializers.DictField(required=False, help_text="Values for the parameters that the strategy declares.")
+    seed = serializers.IntegerField(required=False, default=0)
+    data_revision = serializers.CharField(required=False, help_text="Refuse unless the data is exactly this.")
+
+    def get_fields(self) -> dict[str, Any]:
+        from_field = serializers.CharField(help_text="A day, an ISO time or ms since 1970; included.")
+        return {**super().get_fields(), "from": from_field}
+
+
+class StrategyRefSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+    sha256 = serializers.CharField()
+
+
+class ProgressSerializer(serializers.Serializer[Any]):
+    stage = serializers.CharField(allow_blank=True)
+    percent = serializers.IntegerField(allow_null=True)
+    n_done = serializers.IntegerField(allow_null=True)
+    n_total = serializers.IntegerField(allow_null=True)
+    bars_per_s = serializers.FloatField(allow_null=True)
+    eta_s = serializers.FloatField(allow_null=True)
+    equity = serializers.FloatField(allow_null=True)
+
+
+class FailureSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    line = serializers.IntegerField(allow_null=True)
+    source_line = serializers.CharField(allow_blank=True)
+    bar_time_ms = serializers.IntegerField(allow_null=True)
+    traceback = serializers.CharField(allow_blank=True)
+    log_tail = serializers.ListField(child=serializers.CharField())
+
+
+class RunSerializer(serializers.ModelSerializer[BacktestRun]):
+    """A run: its request, where it stands, and what came out. `summary` is what the page and the command show."""
+
+    strategy = serializers.SerializerMethodField()
+    progress = serializers.SerializerMethodField()
+    failure = serializers.SerializerMethodField()
+    metrics = serializers.SerializerMethodField(help_text="By name; null where not available. See /backtests/metrics/.")
+    links = serializers.SerializerMethodField()
+
+    class Meta:
+        model = BacktestRun
+        fields = (
+            "id", "status", "strategy", "market", "symbol", "timeframe", "from_ms", "to_ms", "request",
+            "data_revision", "cancel_requested", "progress", "attempt", "created_at", "started_at", "finished_at",
+            "failure", "is_ruined", "result_hash", "metrics", "summary", "links",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(StrategyRefSerializer)
+    def get_strategy(self, run: BacktestRun) -> dict[str, Any]:
+        version = run.strategy_version
+        return {
+            "id": str(version.strategy_id),
+            "name": version.strategy.name,
+            "version": version.number,
+            "sha256": version.sha256,
+        }
+
+    @extend_schema_field(ProgressSerializer)
+    def get_progress(self, run: BacktestRun) -> dict[str, Any]:
+        names = ("n_done", "n_total", "bars_per_s", "eta_s", "equity")
+        shown = {name: run.progress.get(name) for name in names}
+        return {"stage": run.stage, "percent": percent_done(run.progress), **shown}
+
+    @extend_schema_field(FailureSerializer(allow_null=True))
+    def get_failure(self, run: BacktestRun) -> dict[str, Any] | None:
+        if run.status != BacktestRun.Status.FAILED:
+            return None
+        found = run.failure or {}
+        return {
+            "code": run.failure_code,
+            "message": found.get("message", ""),
+            "line": found.get("line") or None,
+            "source_line": found.get("source_line", ""),
+            "bar_time_ms": found.get("bar_time_ms"),
+            "traceback": found.get("traceback", ""),
+            "log_tail": found.get("log_tail", []),
+        }
+
+    @extend_schema_field(NUMBERS)
+    def get_metrics(self, run: BacktestRun) -> dict[str, Any]:
+        return dict(run.summary.get("metrics", {}))
+
+    @extend_schema_field({"type": "object", "additionalProperties": {"type": "string", "format": "uri"}})
+    def get_links(self, run: BacktestRun) -> dict[str, str]:
+        request = self.context.get("request")
+        names = {
+            "self": "api_backtest",
+            "cancel": "api_backtest_cancel",
+            "trades": "api_backtest_trades",
+            "equity": "api_backtest_equity",
+            "page": "run_detail",
+        }
+        return {key: reverse(name, kwargs={"run_id": run.pk}, request=request) for key, name in names.items()}
+
+
+class MetricSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # declared fields leave the class before it is built
+    group = serializers.CharField()
+    unit = serializers.CharField(help_text="ratio (a fraction), number, count, quote (quote currency), leverage")
+    formula = serializers.CharField()
+
+
+class TradeSerializer(serializers.Serializer[Any]):
+    """A round trip. Money in quote currency; pnl = gross_pnl - fees + funding - liquidation_loss."""
+
+    trade_id = serializers.IntegerField()
+    symbol = serializers.CharField()
+    side = serializers.IntegerField(help_text="+1 long, -1 short")
+    i_bar_entry = serializers.IntegerField()
+    i_bar_exit = serializers.IntegerField(allow_null=True)
+    entry_ms = serializers.IntegerField()
+    exit_ms = serializers.IntegerField(allow_null=True, help_text="Null while open.")
+    qty = serializers.FloatField()
+    entry_price = serializers.FloatField()
+    exit_price = serializers.FloatField(allow_null=True)
+    leverage = serializers.FloatField()
+    initial_margin = serializers.FloatField()
+    gross_pnl = serializers.FloatField()
+    fees = serializers.FloatField()
+    funding = serializers.FloatField(help_text="Positive when received.")
+    liquidation_loss = serializers.FloatField()
+    pnl = serializers.FloatField()
+    mae = serializers.FloatField()
+    mfe = serializers.FloatField()
+    n_fills = serializers.IntegerField()
+    exit_reason = serializers.CharField()
+    tag = serializers.CharField(allow_blank=True)
+
+
+class TradePageSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = TradeSerializer(many=True)
+
+
+class EquitySerializer(serializers.Serializer[Any]):
+    """The account at the close of one bar."""
+
+    time_ms = serializers.IntegerField()
+    wallet_balance = serializers.FloatField()
+    unrealised_pnl = serializers.FloatField()
+    margin_balance = serializers.FloatField()
+    position_qty = serializers.FloatField()
+    exposure = serializers.FloatField(allow_null=True)
+    margin_ratio = serializers.FloatField(allow_null=True)
+
+
+class EquityPageSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = EquitySerializer(many=True)
