@@ -13,7 +13,7 @@ from backtests.engine.frames import SilentReporter
 from backtests.engine.loop import run
 from backtests.engine.request import Bars, ParamValue
 from backtests.engine.result import EngineResult
-from backtests.engine.strategy import load_strategy
+from backtests.engine.strategy import Session, load_strategy
 from benchmarks.series import YEAR, find_level, make_bars, make_feed, make_request
 from benchmarks.workloads import LEVEL, WORKLOADS, Workload, expected_equity, wanted_positions
 
@@ -56,7 +56,8 @@ def measure(workload: Workload, bars: Bars, fill: str, level: float) -> str:
     params: dict[str, ParamValue] = {"level": level} if workload.source == LEVEL else {}
 
     def work() -> EngineResult:
-        return run(load_strategy(workload.source, params), request, feed, SilentReporter())
+        reporter = SilentReporter()
+        return run(Session(load_strategy(workload.source, params), reporter), request, feed, reporter)
 
     started = time.process_time()
     result = work()

@@ -11,7 +11,7 @@ from backtests.engine.frames import SilentReporter
 from backtests.engine.loop import run
 from backtests.engine.metrics import compute_metrics
 from backtests.engine.request import RunRequest
-from backtests.engine.strategy import load_strategy
+from backtests.engine.strategy import Session, load_strategy
 from tests.golden.feeds import make_feed
 
 FOLDER = Path(__file__).parent / "cases"
@@ -48,7 +48,8 @@ def run_case(case: Case) -> dict[str, Any]:
     request = RunRequest.parse(case.facts["request"])
     feed = make_feed(request, case.facts["feed"])
     source = (EXAMPLES / f"{case.facts['strategy']}.py").read_text()
-    result = run(load_strategy(source, dict(request.params)), request, feed, SilentReporter())
+    reporter = SilentReporter()
+    result = run(Session(load_strategy(source, dict(request.params)), reporter), request, feed, reporter)
     metrics = compute_metrics(result, request, *(symbol.bars for symbol in feed.symbols))
     return {
         "result_hash": result.result_hash(),
