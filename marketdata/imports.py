@@ -89,7 +89,9 @@ def import_paths(
             if on_progress:
                 on_progress(n_seen, outcome.n_files, str(group.key))
     except BaseException as error:
-        outcome.refusals.append(Refusal("import", "stopped", f"The import stopped: {str(error) or type(error).__name__}"))
+        outcome.refusals.append(
+            Refusal("import", "stopped", f"The import stopped: {str(error) or type(error).__name__}")
+        )
         raise
     finally:
         finish_job(outcome)

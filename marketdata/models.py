@@ -23,7 +23,7 @@ class SeriesKind(models.TextChoices):
 
 class SeriesOrigin(models.TextChoices):
     EXCHANGE = "exchange", "Exchange"
-    SYNTHETIC = "synthetic", "Synthetic"
+    SYNTHETIC = "synthetic", "Synthetic"  # made up, labelled so wherever it shows
 
 
 class Instrument(models.Model):
@@ -93,7 +93,8 @@ class Series(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.instrument} {self.get_kind_display()} {self.timeframe}".strip()
+        name = f"{self.instrument} {self.get_kind_display()} {self.timeframe}".strip()
+        return f"{name} (synthetic)" if self.origin == SeriesOrigin.SYNTHETIC else name
 
 
 class Segment(models.Model):
