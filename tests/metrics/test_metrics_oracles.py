@@ -1,4 +1,4 @@
-"""Metrics against numbers that other projects publish. Where their conventions differ, the difference is spelled out."""
+"""Metrics against numbers that other projects publish; where conventions differ, the difference is spelled out."""
 
 import json
 import math
