@@ -3,6 +3,7 @@ from typing import ClassVar
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.forms import ModelForm
 from django.http import HttpRequest
 
 from accounts.models import ApiToken, User
@@ -29,6 +30,11 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         ("Dates", {"fields": ["date_joined", "last_login"]}),
     )
     add_fieldsets = ((None, {"classes": ["wide"], "fields": ["email", "usable_password", "password1", "password2"]}),)
+
+    def save_model(self, request: HttpRequest, obj: User, form: ModelForm, change: bool) -> None:  # type: ignore[type-arg]
+        super().save_model(request, obj, form, change)
+        if "email" in form.changed_data:
+            obj.keep_one_address(is_confirmed=True)  # staff vouch for what they type
 
 
 @admin.register(ApiToken)

@@ -26,10 +26,13 @@ class UserManager(BaseUserManager["User"]):
         user = self.model(email=self.normalize_email(email).lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
+        user.keep_one_address(is_confirmed=False)
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: object) -> "User":
-        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+        user = self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+        user.keep_one_address(is_confirmed=True)  # whoever makes staff on the console vouches for the address
+        return user
 
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email__iexact=username)
@@ -60,6 +63,11 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox names 
 
     def __str__(self) -> str:
         return self.email
+
+    def keep_one_address(self, *, is_confirmed: bool) -> None:
+        """Make `email` the one address that sign-in, confirmation and password mails know for this user."""
+        self.emailaddress_set.all().delete()
+        self.emailaddress_set.create(email=self.email, primary=True, verified=is_confirmed)
 
     def get_full_name(self) -> str:
         return self.display_name or self.email

@@ -33,7 +33,7 @@ def default_limits() -> Limits:
 
 
 def limits_of(user: HasLimits) -> Limits:
-    return replace(default_limits(), **user.limit_overrides)
+    return replace(default_limits(), **(user.limit_overrides or {}))
 
 
 def find_limit_problem(overrides: object) -> str:

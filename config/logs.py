@@ -7,7 +7,7 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 SECRET_NAME = re.compile(r"password|passwd|secret|token|authorization|cookie|csrf|session|api_?key", re.IGNORECASE)
-SECRET_TEXT = re.compile(r"(hindsight_[0-9a-f]{6})[0-9a-f]+|((?:postgres\w*|redis|smtps?)://[^:/\s]+:)[^@\s]+@")
+SECRET_TEXT = re.compile(r"(hindsight_[0-9a-f]{6})[0-9a-f]+|((?:postgres\w*|redis|smtps?)://[^:/\s]+:)[^@\s]+(?=@)")
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -141,12 +141,18 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 HAS_MAIL_SERVER = bool(env.read_text("HINDSIGHT_EMAIL_HOST"))  # without one, mails are printed on the console
-EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if HAS_MAIL_SERVER else 'console'}.EmailBackend"
-EMAIL_HOST = env.read_text("HINDSIGHT_EMAIL_HOST", "localhost")
-EMAIL_PORT = env.read_int("HINDSIGHT_EMAIL_PORT", 587, at_least=1, at_most=65_535)
-EMAIL_HOST_USER = env.read_text("HINDSIGHT_EMAIL_USER")
-EMAIL_HOST_PASSWORD = env.read_text("HINDSIGHT_EMAIL_PASSWORD")
-EMAIL_USE_TLS = env.read_bool("HINDSIGHT_EMAIL_TLS", True)
+if HAS_MAIL_SERVER:
+    MAIL_OPTIONS = {
+        "host": env.read_text("HINDSIGHT_EMAIL_HOST"),
+        "port": env.read_int("HINDSIGHT_EMAIL_PORT", 587, at_least=1, at_most=65_535),
+        "username": env.read_text("HINDSIGHT_EMAIL_USER"),
+        "password": env.read_text("HINDSIGHT_EMAIL_PASSWORD"),
+        "use_tls": env.read_bool("HINDSIGHT_EMAIL_TLS", True),
+        "timeout": 10,
+    }
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": MAIL_OPTIONS}}
+else:
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
 DEFAULT_FROM_EMAIL = env.read_text("HINDSIGHT_EMAIL_FROM", "hindsight@localhost")
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
@@ -155,7 +161,7 @@ ACCOUNT_EMAIL_VERIFICATION = "mandatory" if HAS_MAIL_SERVER else "optional"
 ACCOUNT_EMAIL_NOTIFICATIONS = HAS_MAIL_SERVER
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "Hindsight: "
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
-ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_MAX_EMAIL_ADDRESSES = 3
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "home"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if IS_HTTPS else "http"
@@ -165,6 +171,14 @@ N_TRUSTED_PROXIES = env.read_int("HINDSIGHT_TRUSTED_PROXIES", 0, at_least=0, at_
 ALLAUTH_TRUSTED_PROXY_COUNT = N_TRUSTED_PROXIES
 LOGIN_REDIRECT_URL = "home"
 LOGIN_URL = "account_login"
+
+# --- Market data ----------------------------------------------------------------------------------------------------
+ARCHIVE_URL = env.read_text("HINDSIGHT_ARCHIVE_URL", "https://data.binance.vision")
+# Answers as an S3 bucket does; a mirror that cannot is asked file by file.
+ARCHIVE_LISTING_URL = env.read_text(
+    "HINDSIGHT_ARCHIVE_LISTING_URL",
+    "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision" if "binance.vision" in ARCHIVE_URL else "",
+)
 
 # --- Web ------------------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"

@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from typing import cast
 
+from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
-from allauth.account.app_settings import EMAIL_VERIFICATION, EmailVerificationMethod
 from allauth.account.utils import has_verified_email
 from django.core.exceptions import ValidationError
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -99,6 +99,8 @@ def _authenticate(request: Request, email: str, password: str) -> User:
         raise Throttled(detail=" ".join(refusal.messages)) from refusal
     if user is None or not user.is_active:
         raise SignInRefused("The e-mail address or the password is wrong.")
-    if EMAIL_VERIFICATION == EmailVerificationMethod.MANDATORY and not has_verified_email(user):
+    if app_settings.EMAIL_VERIFICATION == app_settings.EmailVerificationMethod.MANDATORY and not has_verified_email(
+        user
+    ):
         raise SignInRefused("Confirm your e-mail address first: follow the link in the mail you got.")
     return cast(User, user)

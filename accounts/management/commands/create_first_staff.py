@@ -4,9 +4,7 @@ import secrets
 from argparse import ArgumentParser
 from typing import Any
 
-from allauth.account.models import EmailAddress
 from django.core.management.base import BaseCommand
-from django.db import transaction
 
 from accounts.models import User
 
@@ -22,7 +20,5 @@ class Command(BaseCommand):
             self.stdout.write("There is a staff account already.")
             return
         password = secrets.token_urlsafe(12)
-        with transaction.atomic():
-            user = User.objects.create_superuser(email, password)
-            EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+        user = User.objects.create_superuser(email, password)
         self.stdout.write(f"Staff account: {user.email}   password: {password}   (shown only now)")
