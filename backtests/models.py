@@ -120,6 +120,13 @@ class BacktestRunQuerySet(models.QuerySet["BacktestRun"]):
             )
         )
 
+    def requeue(self) -> int:
+        """Staff's second chance for runs that run, failed or were cancelled. A worker that holds one loses it."""
+        again = (BacktestRun.Status.RUNNING, BacktestRun.Status.FAILED, BacktestRun.Status.CANCELLED)
+        return self.filter(status__in=again).update(
+            n_lost=0, cancel_requested=False, failure_code="", failure=None, finished_at=None, **_QUEUED_AGAIN
+        )
+
 
 _QUEUED_AGAIN: dict[str, Any] = {
     "status": "queued",

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from backtests.engine.confinement import confine, release_last_words
+from backtests.engine.confinement import confine, die_with_parent, release_last_words
 from backtests.engine.frames import ChildJob, FrameReporter, read_job
 from backtests.engine.loop import run
 from backtests.engine.strategy import Session, describe_error, load_strategy
@@ -19,6 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m backtests.engine", description="Run one strategy on one job.")
     parser.add_argument("--job-fd", type=int, help="an open file with the job (engine.frames.job)")
     parser.add_argument("--frames-fd", type=int, help="an open pipe for the frames")
+    parser.add_argument("--parent-pid", type=int, help="end when this process, our parent, ends")
     parser.add_argument("--warm", action="store_true", help="compile the kernels into NUMBA_CACHE_DIR and stop")
     options = parser.parse_args()
     if options.warm:
@@ -26,6 +27,8 @@ def main() -> int:
         return 0
     if options.job_fd is None or options.frames_fd is None:
         parser.error("--job-fd and --frames-fd are both needed")
+    if options.parent_pid is not None:
+        die_with_parent(options.parent_pid)
     job = read_job(options.job_fd)
     os.close(options.job_fd)
     reporter = FrameReporter(options.frames_fd, max_log_bytes=job.limits.max_log_bytes)

@@ -1,8 +1,11 @@
 """What the trusted child does to itself after its imports, before it compiles a strategy."""
 
+import ctypes
 import faulthandler
+import os
 import resource
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from backtests.engine.frames import JobLimits
 MB = 1024 * 1024
 LAST_WORDS_MB = 64  # between the soft and the hard limit: room to say that memory ran out
 MAX_OPEN_FILES = 32
+_PR_SET_PDEATHSIG = 1
 
 
 def confine(limits: JobLimits) -> None:
@@ -28,6 +32,15 @@ def confine(limits: JobLimits) -> None:
     # A crash, or the parent's question "where are you?", puts the strategy's line into the output.
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=False)
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel end this process when its parent ends: a killed worker leaves no strategy running. Linux only."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:  # it ended before we asked
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def release_last_words() -> None:

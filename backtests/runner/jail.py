@@ -72,7 +72,7 @@ def start_child(job: ChildJob, cache_dir: Path) -> Child:
 
 def child_command(job_fd: int, frames_fd: int) -> list[str]:
     """The one place where the child's command line is made."""
-    return [*_PYTHON, "--job-fd", str(job_fd), "--frames-fd", str(frames_fd)]
+    return [*_PYTHON, "--job-fd", str(job_fd), "--frames-fd", str(frames_fd), "--parent-pid", str(os.getpid())]
 
 
 def child_environment(cache_dir: Path) -> dict[str, str]:
