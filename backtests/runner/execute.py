@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from backtests.engine import replay
+from backtests.engine.errors import IntegrityError
 from backtests.engine.frames import ChildJob, JobLimits
 from backtests.engine.result import CommandLog, EngineResult
-from backtests.runner.command_check import find_command_fault
 from backtests.runner.intake import Intake
 from backtests.runner.jail import LEVEL, start_child, warm_up
 from backtests.runner.outcome import Failure, LogLine, OnProgress, Progress, RunJob, RunOutcome, ShouldStop
@@ -85,13 +85,10 @@ def _run_child(job: RunJob, go_on: GoOn) -> tuple[Intake, Overseer, Ending]:
 
 def _replay(job: RunJob, commands: CommandLog, intake: Intake) -> EngineResult | Failure:
     """The result of record. A log that cannot be, or another result than the child's, is a failure of integrity."""
-    n_steps = len(intake.timeline_ms)
-    first_bar = int(np.searchsorted(intake.timeline_ms, job.request.from_ms))
-    n_symbols = len(job.feed.symbols)
-    fault = find_command_fault(commands, first_bar=first_bar, n_steps=n_steps, n_symbols=n_symbols)
-    if fault:
-        return Failure("integrity", f"The run's process sent orders that cannot be. {fault}")
-    result = replay.replay(job.request, job.feed, commands)
+    try:
+        result = replay.replay(job.request, job.feed, commands)
+    except IntegrityError as error:
+        return Failure("integrity", f"The run's process sent orders that cannot be. {error}")
     done = intake.done
     if done is None or result.result_hash() != done.ledger_hash:
         return Failure("integrity", "The run's own account and the replay of its orders disagree.")

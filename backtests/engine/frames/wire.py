@@ -27,7 +27,7 @@ _COLUMNS = [(name, COMMAND[name]) for name in COMMAND.names or ()]
 
 def encode_frame(kind: str, **fields: Any) -> bytes:
     """One frame. Raises FrameError when it would be longer than the decoder takes."""
-    payload = json.dumps({"kind": kind, **fields}, allow_nan=False, separators=(",", ":")).encode()
+    payload = json.dumps({"kind": kind, **fields}, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
     if len(payload) > MAX_FRAME_BYTES:
         raise FrameError(f"A {kind} frame of {len(payload)} bytes is longer than {MAX_FRAME_BYTES}.")
     return len(payload).to_bytes(HEADER_BYTES, "big") + payload

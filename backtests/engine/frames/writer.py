@@ -23,7 +23,7 @@ ROWS_PER_FRAME = 100  # a row takes at most some 400 bytes
 TAGS_PER_FRAME = 100
 POINTS_PER_FRAME = 3_000
 VALUES_PER_FRAME = 10_000
-LOG_BYTES_PER_FRAME = 16_000  # of UTF-8; JSON may write six bytes for one
+LOG_BYTES_PER_FRAME = 16_000  # of UTF-8; JSON writes two bytes for a quote
 PROGRESS_EVERY_S = 0.25
 
 
@@ -136,7 +136,10 @@ class FrameReporter:
             view = view[os.write(self._fd, view) :]
 
 
+_CONTROLS = {code: "�" for code in range(32) if chr(code) not in "\t\n"}  # JSON would write six bytes for each
+
+
 def clean_text(text: str, longest: int) -> str:
-    """A text that any JSON reader and database takes: no null, no half characters, at most `longest` long."""
-    cleaned = str(text).replace("\x00", "�").encode("utf-8", "replace").decode()
+    """A text that any JSON reader and database takes: no control or half characters, at most `longest` long."""
+    cleaned = str(text)[: longest + 1].translate(_CONTROLS).encode("utf-8", "replace").decode()
     return cleaned if len(cleaned) <= longest else cleaned[: longest - 1] + "…"
