@@ -54,6 +54,8 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox names 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
+    emailaddress_set: Any  # allauth's rows; it carries no types
+
     objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
 
     class Meta:
