@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import checks
 import serving
 import suite
-from checkout import Refusal, find_home, home_environment, run_python
+from checkout import Refusal, find_home, home_environment, make_folder, run_python
 from environment import ensure_environment
 from locks import remake_locks
 from site_home import prepare_home
@@ -35,6 +35,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def setup(arguments: Sequence[str]) -> int:
+    make_folder(find_home(), "HINDSIGHT_HOME")  # before the minutes that the environment takes
     ensure_environment()
     prepare_home(find_home())
     return 0

@@ -22,6 +22,9 @@ from interpreters import find_interpreter, probe
 
 STAMP = VENV / ".installed"
 INSTALL_LOG = VENV / "install.log"
+PIP_OPTIONS = (
+    "--disable-pip-version-check --retries 2 --no-deps --require-hashes --no-compile --only-binary :all:".split()
+)
 NETWORK_WORDS = (
     "NewConnectionError",
     "NameResolutionError",
@@ -64,18 +67,19 @@ def make_environment() -> None:
 
 def install_requirements() -> None:
     say("Installing the locked packages (the first time this takes some minutes)")
-    STAMP.unlink() if STAMP.exists() else None
-    arguments = ["-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--no-compile"]
+    if STAMP.exists():
+        STAMP.unlink()
     done = run_python(
-        [*arguments, "--only-binary", ":all:", "-r", str(LOCK_FILE)], home_environment(find_home()), quiet=True
+        ["-m", "pip", "install", *PIP_OPTIONS, "-r", str(LOCK_FILE)], home_environment(find_home()), quiet=True
     )
     INSTALL_LOG.write_text(done.stdout)
     if done.returncode != 0:
-        sys.stderr.write("\n".join(done.stdout.splitlines()[-5:]) + "\n")
         if any(word in done.stdout for word in NETWORK_WORDS):
             raise Refusal(
-                "The packages could not be fetched: check the network (or pip's index settings) and run this again."
+                "The packages could not be fetched: check the network (or pip's index settings) and run this again;"
+                f" pip's own words are in {INSTALL_LOG}."
             )
+        sys.stderr.write("\n".join(done.stdout.splitlines()[-5:]) + "\n")
         raise Refusal(f"The packages could not be installed: the last lines stand above, all of them in {INSTALL_LOG}.")
     # Once, on all cores, instead of at every process's first import.
     run_python(["-m", "compileall", "-q", "-j", "0", str(VENV / "lib")], home_environment(find_home()), quiet=True)
