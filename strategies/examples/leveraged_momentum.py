@@ -1,7 +1,7 @@
-"""Leveraged momentum (a warning).
+"""Leveraged momentum.
 
-Follows the last move with 75x leverage and no way out. On futures ordinary noise is enough to liquidate it: read its
-liquidations, not its return.
+A warning: it follows the last move with 75x leverage and no way out. On futures ordinary noise is enough to liquidate
+it. Read its liquidations, not its return.
 """
 
 

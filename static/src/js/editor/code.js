@@ -15,7 +15,6 @@ export function showCode(block) {
       codeSetup(block.dataset.cspNonce, block.getAttribute("aria-label")),
       EditorState.readOnly.of(true),
       EditorView.editable.of(false),
-      EditorView.contentAttributes.of({ tabindex: "0" }),
     ],
   });
   followTheme(view);

@@ -42,7 +42,6 @@ const look = EditorView.theme({
     borderRadius: "var(--radius)",
     boxShadow: "var(--shadow)",
     color: "var(--text)",
-    overflow: "hidden",
   },
   ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "var(--mono)", maxHeight: "16em" },
   ".cm-tooltip.cm-tooltip-autocomplete > ul > li": { padding: "3px 8px" },
@@ -100,6 +99,6 @@ export function codeSetup(nonce, label) {
     bracketMatching(),
     highlightSelectionMatches(),
     search({ top: true }),
-    EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off" }),
+    EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off", tabindex: "0" }),
   ];
 }
