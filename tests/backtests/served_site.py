@@ -1,0 +1,162 @@
+"""A whole site as `manage.py serve` runs it, in a home of its own on SQLite, watched from outside."""
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+from backtests.operations.processes import Process, children, descendants, read_processes
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SLOW = """\
+import time
+
+from hindsight import Strategy
+
+
+class Slow(Strategy):
+    def on_data(self, bar):
+        time.sleep(0.01)
+        if self.get_position_size() == 0:
+            self.buy(notional=100)
+"""
+
+MAKE_RUNS = """\
+import sys
+import django
+django.setup()
+from accounts.models import User
+from backtests.services import request_run
+from tests.builders import BUY_ONCE, build_candles, build_version
+from tests.backtests.served_site import SLOW
+owner = User.objects.filter(email="owner@example.org").first()
+if owner is None:
+    owner = User.objects.create_user("owner@example.org", "correct horse")
+    build_candles()
+    build_version(owner, SLOW, "Slow")
+    build_version(owner, BUY_ONCE, "Quick")
+from strategies.models import StrategyVersion
+version = StrategyVersion.objects.get(strategy__name=sys.argv[1])
+raw = {"market": "usdm", "symbol": "BTCUSDT", "timeframe": "1h", "from": "2025-01-02", "to": "2025-01-17"}
+print("run", request_run(owner, raw, strategy_version=version).pk.hex)
+"""
+
+
+def wait_until(is_so, seconds, what):
+    give_up_at = time.monotonic() + seconds
+    while not (found := is_so()):
+        assert time.monotonic() < give_up_at, f"waited {seconds} s for {what}"
+        time.sleep(0.05)
+    return found
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+class ServedSite:
+    """`start` returns when the site says that it runs; `pids` are all processes that it ever had."""
+
+    def __init__(self, home):
+        self.home = home
+        self.port = free_port()
+        self.env = {**os.environ, "HINDSIGHT_HOME": str(home), "HINDSIGHT_WORKERS": "2"}
+        self.env["HINDSIGHT_SECRET_KEY"] = "a key for tests only"
+        self.env["DJANGO_SETTINGS_MODULE"] = "config.settings"
+        self.env.pop("DATABASE_URL", None)
+        self.output = home / "output.txt"
+        self.process = None
+        self.seen = set()
+
+    def manage(self, *arguments):
+        return self._run(["manage.py", *arguments])
+
+    def _run(self, arguments):
+        done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=self.env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def start(self, *options):
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "serve", "--port", str(self.port), *options],
+                cwd=ROOT,
+                env=self.env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        said = f"Hindsight is running at http://127.0.0.1:{self.port}/"
+        wait_until(lambda: said in self.text() or self.process.poll() is not None, 40, "the site to answer")
+        assert self.process.poll() is None, self.text()
+        return self
+
+    def text(self):
+        return self.output.read_text()
+
+    def processes(self):
+        found = descendants(self.process.pid, read_processes())
+        self.seen |= {(process.pid, process.started) for process in found}
+        return found
+
+    def survivors(self):
+        """Of all processes that were ever seen, those that still live."""
+        return [
+            process
+            for process in read_processes().values()
+            if (process.pid, process.started) in self.seen and not process.is_zombie
+        ]
+
+    def cluster(self) -> Process:
+        found = children(self.process.pid, read_processes())
+        return next(process for process in found if "qcluster" in command_of(process))
+
+    def workers(self):
+        """The cluster's pool: workers, monitor, pusher."""
+        processes = read_processes()
+        return [
+            worker
+            for sentinel in children(self.cluster().pid, processes)
+            for worker in children(sentinel.pid, processes)
+        ]
+
+    def strategies(self):
+        return [process for process in self.processes() if "backtests.engine" in command_of(process)]
+
+    def request_run(self, strategy="Slow"):
+        said = self._run(["-c", MAKE_RUNS, strategy])
+        return re.search(r"run (\w+)", said)[1]
+
+    def row(self, run_id):
+        with closing(sqlite3.connect(self.home / "hindsight.sqlite3", timeout=20)) as database:
+            database.row_factory = sqlite3.Row
+            return dict(database.execute("SELECT * FROM backtests_backtestrun WHERE id = ?", [run_id]).fetchone())
+
+    def wait_for_status(self, run_id, *statuses, seconds=40):
+        wait_until(lambda: self.row(run_id)["status"] in statuses, seconds, f"{statuses}, is {self.row(run_id)}")
+        return self.row(run_id)
+
+    def wait_for_strategy(self):
+        """A strategy's process that is at work, and the worker that started it."""
+        strategy = wait_until(self.strategies, 30, "a strategy to run")[0]
+        return strategy, strategy.parent_pid
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.processes()
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(20)
+
+
+def command_of(process):
+    try:
+        return Path(f"/proc/{process.pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""

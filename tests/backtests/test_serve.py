@@ -1,0 +1,175 @@
+"""The supervisor's parts, with small programs in the place of web and cluster."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from backtests.operations.processes import children, descendants, read_processes
+from backtests.operations.serve import ServeError, listen
+from backtests.operations.unit import ClusterUnit, Unit
+
+ROOT = Path(__file__).resolve().parents[2]
+needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="watches processes through /proc")
+
+# A main process, its sentinel, two workers, and a worker's child in a session of its own.
+CLUSTER = """\
+import os, subprocess, sys, time
+if os.fork() == 0:
+    for i in range(2):
+        if os.fork() == 0:
+            if i:
+                subprocess.Popen(["sleep", "60"], start_new_session=True)
+            time.sleep(60)
+            os._exit(0)
+    time.sleep(60)
+    os._exit(0)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def start():
+    units = []
+
+    def start(program, kind=Unit):
+        unit = kind("cluster", [sys.executable, "-c", program], cwd=ROOT, env=dict(os.environ))
+        unit.start()
+        units.append(unit)
+        return unit
+
+    yield start
+    for unit in units:
+        unit.kill()
+
+
+def wait_until(is_so, seconds=10.0):
+    give_up_at = time.monotonic() + seconds
+    while not (found := is_so()):
+        assert time.monotonic() < give_up_at, "waited too long"
+        time.sleep(0.02)
+    return found
+
+
+def alive_below(pid):
+    return [process for process in descendants(pid, read_processes()) if not process.is_zombie]
+
+
+def is_alive(process):
+    found = read_processes().get(process.pid)
+    return found is not None and found.started == process.started and not found.is_zombie
+
+
+@needs_proc
+def test_killing_a_unit_ends_everything_it_started_even_in_other_sessions(start):
+    unit = start(CLUSTER)
+    wait_until(lambda: len(alive_below(unit.pid)) == 4)
+    everything = alive_below(unit.pid)
+    assert len({process.session for process in everything}) == 2
+    unit.kill()
+    assert [process for process in everything if is_alive(process)] == []
+
+
+@needs_proc
+def test_a_death_in_the_pool_is_a_fault_of_the_cluster(start):
+    unit = start(CLUSTER, ClusterUnit)
+    wait_until(lambda: len(alive_below(unit.pid)) == 4)
+    assert unit.find_fault(read_processes()) == ""
+    sentinel = children(unit.pid, read_processes())[0]
+    victim = children(sentinel.pid, read_processes())[0]
+    os.kill(victim.pid, signal.SIGKILL)
+    assert wait_until(lambda: unit.find_fault(read_processes())) == f"process {victim.pid} of its pool died"
+
+
+@needs_proc
+def test_the_end_of_a_strategys_process_is_no_fault(start):
+    unit = start(CLUSTER, ClusterUnit)
+    wait_until(lambda: len(alive_below(unit.pid)) == 4)
+    assert unit.find_fault(read_processes()) == ""
+    strategy = next(process for process in alive_below(unit.pid) if process.session != unit.pid)
+    os.kill(strategy.pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(strategy))
+    assert unit.find_fault(read_processes()) == ""
+
+
+def test_the_end_of_the_main_process_is_a_fault_that_names_the_cause(start):
+    unit = start("raise SystemExit(3)")
+    assert wait_until(lambda: unit.find_fault({})) == "it ended with code 3"
+    unit = start("import time; time.sleep(60)")
+    os.kill(unit.pid, signal.SIGKILL)
+    assert wait_until(lambda: unit.find_fault({})) == "it was killed by signal 9"
+
+
+@needs_proc
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's death signal is Linux's")
+def test_a_launched_program_dies_with_its_supervisor():
+    supervisor = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import os, subprocess, sys, time\n"
+            "subprocess.Popen([sys.executable, '-m', 'backtests.operations.launch', str(os.getpid()), 'sleep', '60'],"
+            " start_new_session=True)\n"
+            "time.sleep(60)",
+        ],
+        cwd=ROOT,
+    )
+    try:
+        program = wait_until(
+            lambda: [p for p in children(supervisor.pid, read_processes()) if _runs(p, "sleep")], seconds=20
+        )[0]
+    finally:
+        supervisor.kill()
+        supervisor.wait()
+    wait_until(lambda: not is_alive(program), 3)
+
+
+def _runs(process, name):
+    return Path(f"/proc/{process.pid}/comm").read_text().strip() == name
+
+
+@needs_proc
+def test_a_program_whose_supervisor_is_gone_already_does_not_start():
+    done = subprocess.run(
+        [sys.executable, "-m", "backtests.operations.launch", "1", "echo", "started"], cwd=ROOT, capture_output=True
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert done.stdout == b""
+
+
+def test_a_busy_port_is_said_in_one_sentence():
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServeError, match=f"Port {port} is in use on 127.0.0.1"):
+            listen("127.0.0.1", port)
+
+
+def test_a_foreign_address_is_said_in_one_sentence():
+    with pytest.raises(ServeError):
+        listen("192.0.2.1", 8000)
+
+
+def test_the_socket_answers_before_the_web_server_does():
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname(), timeout=1):
+        pass
+
+
+@pytest.mark.parametrize(("option", "value"), [("port", 0), ("port", 70_000), ("workers", 0), ("workers", 65)])
+def test_nonsense_on_the_command_line_is_refused(option, value):
+    with pytest.raises(CommandError, match="1"):
+        call_command("serve", **{option: value})
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_behind_is_refused_before_anything_starts(monkeypatch):
+    monkeypatch.setattr(
+        "backtests.management.commands.serve.MigrationExecutor.migration_plan", lambda *args: ["something"]
+    )
+    with pytest.raises(CommandError, match="not up to date"):
+        call_command("serve")

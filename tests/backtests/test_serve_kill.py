@@ -1,0 +1,151 @@
+"""The real site, with processes killed under it: runs end as they should, and nothing stays behind."""
+
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.backtests.served_site import ServedSite, wait_until
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("DATABASE_URL" in os.environ, reason="serves a site of its own, on SQLite"),
+    pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="watches processes through /proc"),
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("served")
+    ServedSite(home).manage("migrate", "-v0")
+    return home
+
+
+@pytest.fixture
+def site(home):
+    site = ServedSite(home).start()
+    yield site
+    site.stop()
+    assert site.survivors() == [], site.text()
+
+
+def answers(site):
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{site.port}/", timeout=5)
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except OSError:
+        return False
+    return True
+
+
+def test_a_killed_worker_costs_an_attempt_and_no_run(site):
+    run_id = site.request_run()
+    strategy, worker_pid = site.wait_for_strategy()
+    before = {process.pid for process in site.workers()}
+
+    os.kill(worker_pid, signal.SIGKILL)
+
+    wait_until(lambda: strategy.pid not in {p.pid for p in site.processes()}, 2, "its strategy to end with it")
+    row = site.wait_for_status(run_id, "succeeded", "failed")
+    assert (row["status"], row["attempt"], row["n_lost"]) == ("succeeded", 2, 1)
+    assert before.isdisjoint(process.pid for process in site.workers())
+    assert "started again" in site.text()
+
+
+def test_a_healthy_neighbour_of_a_killed_worker_loses_no_attempt(site):
+    runs = [site.request_run(), site.request_run()]
+    wait_until(lambda: len(site.strategies()) == 2, 30, "two strategies to run")
+    os.kill(site.strategies()[0].parent_pid, signal.SIGKILL)
+    rows = [site.wait_for_status(run_id, "succeeded", "failed") for run_id in runs]
+    assert [row["status"] for row in rows] == ["succeeded"] * 2
+    assert sorted(row["n_lost"] for row in rows) == [0, 1]
+
+
+def test_a_killed_idle_worker_leaves_a_cluster_that_works(site):
+    victim = site.workers()[0]
+    os.kill(victim.pid, signal.SIGKILL)
+    run_id = site.request_run("Quick")
+    assert site.wait_for_status(run_id, "succeeded", "failed")["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("victim", ["main", "sentinel"])
+def test_a_killed_head_of_the_cluster_takes_it_all_along(site, victim):
+    main = site.cluster()
+    everything = {process.pid for process in (*site.workers(), main)}
+    sentinel_pid = site.workers()[0].parent_pid
+    os.kill(main.pid if victim == "main" else sentinel_pid, signal.SIGKILL)
+    wait_until(lambda: everything.isdisjoint(p.pid for p in site.processes()), 5, "the old cluster to be gone")
+    run_id = site.request_run("Quick")
+    assert site.wait_for_status(run_id, "succeeded", "failed")["status"] == "succeeded"
+
+
+def test_a_cancelled_run_has_no_process_after_two_seconds(site):
+    run_id = site.request_run()
+    site.wait_for_strategy()
+    cancelled_at = time.monotonic()
+    site.manage(
+        "shell",
+        "-c",
+        f"from backtests.models import BacktestRun as B; B.objects.filter(pk='{run_id}').request_cancel()",
+    )
+    wait_until(lambda: not site.strategies(), 4, "the strategy to end")
+    assert site.wait_for_status(run_id, "cancelled", seconds=3)
+    assert cancelled_at
+
+
+def test_the_web_server_comes_back(site):
+    web = next(
+        process
+        for process in site.processes()
+        if process.parent_pid == site.process.pid and process.pid != site.cluster().pid
+    )
+    os.kill(web.pid, signal.SIGKILL)
+    wait_until(lambda: web.pid not in {process.pid for process in site.processes()}, 3, "the old one to go")
+    wait_until(lambda: answers(site), 15, "the new one to answer")
+
+
+def test_ctrl_c_gives_the_run_back_and_leaves_no_process(home):
+    site = ServedSite(home).start()
+    run_id = site.request_run()
+    site.wait_for_strategy()
+    site.processes()
+
+    began_at = time.monotonic()
+    site.process.send_signal(signal.SIGINT)
+
+    assert site.process.wait(15) == 0
+    assert time.monotonic() - began_at < 8
+    assert site.survivors() == []
+    row = site.row(run_id)
+    assert (row["status"], row["n_lost"], row["attempt"]) == ("queued", 0, 1)
+
+    site.start()  # and what was given back goes on
+    try:
+        assert site.wait_for_status(run_id, "succeeded", "failed")["status"] == "succeeded"
+    finally:
+        site.stop()
+    assert site.survivors() == []
+
+
+def test_a_killed_supervisor_leaves_no_process(home):
+    site = ServedSite(home).start()
+    run_id = site.request_run()
+    site.wait_for_strategy()
+    site.processes()
+    site.process.kill()
+    site.process.wait()
+    wait_until(lambda: not site.survivors(), 5, f"{site.survivors()} to be gone")
+    assert site.row(run_id)["status"] == "running"  # the lease decides, at the next start
+    site.start()
+    try:
+        row = site.wait_for_status(run_id, "succeeded", "failed")
+        assert (row["status"], row["n_lost"]) == ("succeeded", 1)
+        assert json.loads(row["summary"])["n_bars"] == 15 * 24
+    finally:
+        site.stop()
+    assert site.survivors() == []
