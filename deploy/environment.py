@@ -22,9 +22,16 @@ from interpreters import find_interpreter, probe
 
 STAMP = VENV / ".installed"
 INSTALL_LOG = VENV / "install.log"
-PIP_OPTIONS = (
-    "--disable-pip-version-check --retries 2 --no-deps --require-hashes --no-compile --only-binary :all:".split()
-)
+PIP_OPTIONS = [
+    "--disable-pip-version-check",
+    "--retries",
+    "2",
+    "--no-deps",
+    "--require-hashes",
+    "--no-compile",
+    "--only-binary",
+    ":all:",
+]
 NETWORK_WORDS = (
     "NewConnectionError",
     "NameResolutionError",
