@@ -121,6 +121,7 @@ def npm(verb: str, complaint: str, *options: str) -> None:
 
 def esbuild(entries: list[str], out_dir: Path, *options: str) -> None:
     command = [str(NODE), str(NODE_MODULES / "esbuild" / "bin" / "esbuild"), *entries, *options]
+    command += ["--define:global=globalThis"]  # plotly.js expects the name
     command += ["--bundle", "--minify", "--target=es2022", "--legal-comments=none", "--log-level=warning"]
     if entries[0].endswith(".css"):
         command.remove("--target=es2022")  # it would expand light-dark() and nesting, which browsers know
