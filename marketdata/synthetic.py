@@ -72,7 +72,7 @@ def _span(month: dt.date) -> tuple[int, int]:
 def _uniforms(raw: np.random.PCG64, n: int) -> FloatArray:
     """Numbers in [0, 1) from the top 53 bits of the generator's words."""
     words = np.asarray(raw.random_raw(n), np.uint64)
-    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return np.ldexp((words >> np.uint64(11)).astype(np.float64), -53)
 
 
 def _bells(raw: np.random.PCG64, n: int) -> FloatArray:

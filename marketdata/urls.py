@@ -1,3 +1,8 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from marketdata import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.data_catalogue, name="data_catalogue"),
+    path("<int:series_id>/", views.data_series, name="data_series"),
+]

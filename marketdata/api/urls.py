@@ -1,3 +1,8 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from marketdata.api import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("data/symbols/", views.SymbolsView.as_view(), name="api_data_symbols"),
+    path("data/history/", views.HistoryView.as_view(), name="api_data_history"),
+]

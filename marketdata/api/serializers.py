@@ -1,0 +1,70 @@
+"""Shapes of market data in the API. They only describe: queries are checked in marketdata.history."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+
+class TiersSerializer(serializers.Serializer[Any]):
+    valid_from = serializers.DateField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    tiers = serializers.JSONField()
+
+
+class HeldSeriesSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(choices=["trade", "mark", "funding"])
+    timeframe = serializers.CharField(allow_blank=True, help_text="Empty for funding.")
+    is_synthetic = serializers.BooleanField(help_text="Made up for trying the site.")
+    n_rows = serializers.IntegerField()
+    first_ms = serializers.IntegerField()
+    last_ms = serializers.IntegerField()
+    end_ms = serializers.IntegerField(help_text="Where the last candle closes.")
+    gaps = serializers.ListField(
+        child=serializers.ListField(child=serializers.IntegerField(), min_length=2, max_length=2),
+        help_text="Half-open [from_ms, to_ms) stretches without candles.",
+    )
+    n_no_trade = serializers.IntegerField(help_text="Candles without a trade: no order fills on them.")
+    n_off_grid = serializers.IntegerField(help_text="Candles that open beside the grid: they are no bars.")
+    n_duplicates = serializers.IntegerField()
+    revision = serializers.CharField(help_text="Changes exactly when a row does.")
+
+
+class SymbolSerializer(serializers.Serializer[Any]):
+    market = serializers.ChoiceField(choices=["spot", "usdm"])
+    symbol = serializers.CharField()
+    base_asset = serializers.CharField()
+    quote_asset = serializers.CharField(allow_blank=True)
+    tick_size = serializers.FloatField()
+    step_size = serializers.FloatField()
+    min_qty = serializers.FloatField()
+    min_notional = serializers.FloatField()
+    liquidation_fee_rate = serializers.FloatField()
+    rules_as_of = serializers.DateField()
+    rules_source = serializers.CharField()
+    margin_tiers = TiersSerializer(many=True)
+    series = HeldSeriesSerializer(many=True)
+
+
+class CandleSerializer(serializers.Serializer[Any]):
+    time_ms = serializers.IntegerField(help_text="When the candle opens, UTC.")
+    open = serializers.FloatField()
+    high = serializers.FloatField()
+    low = serializers.FloatField()
+    close = serializers.FloatField()
+    volume = serializers.FloatField(help_text="In the base asset.")
+
+
+class HistorySerializer(serializers.Serializer[Any]):
+    market = serializers.CharField()
+    symbol = serializers.CharField()
+    timeframe = serializers.CharField()
+    is_synthetic = serializers.BooleanField()
+    revision = serializers.CharField()
+    next_start_ms = serializers.IntegerField(allow_null=True, help_text="start_date of the next page, or null.")
+    candles = CandleSerializer(many=True)
+
+
+class DataRefusalSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField()
+    code = serializers.CharField(help_text="Stable; the message may be reworded.")
+    message = serializers.CharField()

@@ -1,0 +1,81 @@
+"""What is held, and its candles, as JSON."""
+
+from collections import defaultdict
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from marketdata.api.serializers import DataRefusalSerializer, HistorySerializer, SymbolSerializer
+from marketdata.coverage import SeriesCoverage, catalogue
+from marketdata.history import DEFAULT_LIMIT, MAX_LIMIT, HistoryError, HistoryQuery, read_history
+from marketdata.models import Instrument, Market
+from marketdata.timeframes import TIMEFRAME_MS
+
+
+class SymbolsView(APIView):
+    """Every instrument with its dated rules and the series that are held of it."""
+
+    @extend_schema(operation_id="data_symbols", responses=SymbolSerializer(many=True), tags=["data"])
+    def get(self, request: Request) -> Response:
+        held: dict[tuple[str, str], list[SeriesCoverage]] = defaultdict(list)
+        for coverage in catalogue():
+            held[coverage.market, coverage.symbol].append(coverage)
+        instruments = Instrument.objects.prefetch_related("margin_tier_sets")
+        return Response([_describe(row, held[row.market, row.symbol]) for row in instruments])
+
+
+class HistoryView(APIView):
+    """Candles of one series, oldest first. Prices are the exchange's; a synthetic series says so.
+
+    With `start_date` the first `limit` candles from there on, and `next_start_ms` for the next page; without it the
+    last `limit` candles before `end_date`.
+    """
+
+    @extend_schema(
+        operation_id="data_history",
+        parameters=[
+            OpenApiParameter("market", str, required=True, enum=Market.values),
+            OpenApiParameter("symbol", str, required=True, description="For example BTCUSDT."),
+            OpenApiParameter("timeframe", str, required=True, enum=list(TIMEFRAME_MS)),
+            OpenApiParameter("start_date", str, description="A day, an ISO time or ms since 1970; UTC, included."),
+            OpenApiParameter("end_date", str, description="Like start_date; not included."),
+            OpenApiParameter("limit", int, description=f"1 to {MAX_LIMIT}; {DEFAULT_LIMIT} where it is not given."),
+        ],
+        responses={200: HistorySerializer, 400: DataRefusalSerializer, 404: DataRefusalSerializer},
+        tags=["data"],
+    )
+    def get(self, request: Request) -> Response:
+        try:
+            history = read_history(HistoryQuery.parse(request.query_params.dict()))
+        except HistoryError as error:
+            body = {"field": error.field, "code": error.code, "message": error.message}
+            return Response(body, status=404 if error.code == "no_such_series" else 400)
+        coverage = history.coverage
+        return Response(
+            {
+                "market": coverage.market,
+                "symbol": coverage.symbol,
+                "timeframe": coverage.timeframe,
+                "is_synthetic": coverage.is_synthetic,
+                "revision": coverage.revision,
+                "next_start_ms": history.next_start_ms,
+                "candles": history.rows(),
+            }
+        )
+
+
+def _describe(instrument: Instrument, held: list[SeriesCoverage]) -> dict[str, Any]:
+    rules = ("tick_size", "step_size", "min_qty", "min_notional", "liquidation_fee_rate", "rules_as_of", "rules_source")
+    shown = ("kind", "timeframe", "is_synthetic", "n_rows", "first_ms", "last_ms", "end_ms", "gaps")
+    counts = ("n_no_trade", "n_off_grid", "n_duplicates", "revision")
+    return {
+        **{name: getattr(instrument, name) for name in ("market", "symbol", "base_asset", "quote_asset", *rules)},
+        "margin_tiers": [
+            {"valid_from": row.valid_from, "source": row.source, "tiers": row.tiers}
+            for row in instrument.margin_tier_sets.all()
+        ],
+        "series": [{name: getattr(coverage, name) for name in (*shown, *counts)} for coverage in held],
+    }

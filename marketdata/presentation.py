@@ -1,0 +1,78 @@
+"""Coverage in the form in which pages draw it."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from marketdata.coverage import SeriesCoverage
+
+WIDTH = 1000.0  # of the strip's view box
+MIN_GAP_WIDTH = 3.0  # so that one missing minute of a year can be seen
+MAX_GAPS_DRAWN = 300
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageStrip:
+    """Rectangles on a strip 1000 wide: (x, width) of each gap, x of each month's first day; and it all in words."""
+
+    gaps: tuple[tuple[float, float], ...]
+    months: tuple[float, ...]
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """One series of the catalogue, ready to be shown."""
+
+    coverage: SeriesCoverage
+    strip: CoverageStrip
+
+    @property
+    def first_at(self) -> dt.datetime:
+        return to_datetime(self.coverage.first_ms)
+
+    @property
+    def end_at(self) -> dt.datetime:
+        return to_datetime(self.coverage.end_ms)
+
+    @property
+    def is_complete(self) -> bool:
+        return not (self.coverage.gaps or self.coverage.n_off_grid)
+
+
+@dataclass(frozen=True, slots=True)
+class GapRow:
+    from_at: dt.datetime
+    to_at: dt.datetime
+
+    @property
+    def length(self) -> dt.timedelta:
+        return self.to_at - self.from_at
+
+
+def draw_strip(coverage: SeriesCoverage) -> CoverageStrip:
+    """The strip from the first candle to the end of the last one; the widest gaps if there are very many."""
+    scale = WIDTH / max(coverage.end_ms - coverage.first_ms, 1)
+    widest = sorted(coverage.gaps, key=lambda gap: gap[0] - gap[1])[:MAX_GAPS_DRAWN]
+    gaps = []
+    for from_ms, to_ms in sorted(widest):
+        width = max((to_ms - from_ms) * scale, MIN_GAP_WIDTH)
+        x = min((from_ms - coverage.first_ms) * scale, WIDTH - width)
+        gaps.append((round(x, 2), round(width, 2)))
+    first, end = to_datetime(coverage.first_ms), to_datetime(coverage.end_ms)
+    months = []
+    month = _next_month(first)
+    while month < end:
+        months.append(round((month.timestamp() * 1000 - coverage.first_ms) * scale, 2))
+        month = _next_month(month)
+    missing = f"{len(coverage.gaps)} gaps" if coverage.gaps else "no gaps"
+    label = f"Held from {first:%Y-%m-%d} to {end:%Y-%m-%d}, {missing}"
+    return CoverageStrip(tuple(gaps), tuple(months) if len(months) <= 60 else (), label)
+
+
+def to_datetime(time_ms: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC)
+
+
+def _next_month(moment: dt.datetime) -> dt.datetime:
+    first = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + dt.timedelta(days=32)).replace(day=1)
