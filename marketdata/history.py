@@ -77,12 +77,12 @@ class History:
 
 def read_history(query: HistoryQuery) -> History:
     """The rows of the exchange's series, else of the synthetic one. Raises HistoryError: no_such_series."""
-    held = catalogue(
-        Series.objects.filter(instrument__market=query.market, instrument__symbol=query.symbol, kind=SeriesKind.TRADE)
+    series = Series.objects.filter(
+        instrument__market=query.market, instrument__symbol=query.symbol, kind=SeriesKind.TRADE
     )
-    asked = [coverage for coverage in held if coverage.timeframe == query.timeframe]
+    asked = catalogue(series.filter(timeframe=query.timeframe))
     if not asked:
-        names = ", ".join(dict.fromkeys(coverage.timeframe for coverage in held))
+        names = ", ".join(dict.fromkeys(coverage.timeframe for coverage in catalogue(series)))
         hint = f"It is held at {names}." if names else "See data/symbols/ for what is held."
         text = f"No {query.market} candles of {query.symbol} at {query.timeframe} are held. {hint}"
         raise HistoryError("timeframe" if names else "symbol", "no_such_series", text)

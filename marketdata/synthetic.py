@@ -78,4 +78,6 @@ def _uniforms(raw: np.random.PCG64, n: int) -> FloatArray:
 def _bells(raw: np.random.PCG64, n: int) -> FloatArray:
     """Numbers around 0 with variance 1, bell-shaped: sums of four uniforms."""
     four = _uniforms(raw, 4 * n).reshape(n, 4)
-    return (four[:, 0] + four[:, 1] + four[:, 2] + four[:, 3] - 2.0) * 3.0**0.5
+    sums: FloatArray = four[:, 0] + four[:, 1] + four[:, 2] + four[:, 3]
+    bells: FloatArray = (sums - 2.0) * 3.0**0.5
+    return bells
