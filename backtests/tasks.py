@@ -8,6 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
+from structlog.contextvars import bound_contextvars
 
 from accounts.quotas import limits_of
 from backtests import artifacts, reports
@@ -33,7 +34,11 @@ def run_backtest(run_id: str) -> None:
     run = BacktestRun.objects.claim(run_id)
     if run is None:
         return
-    with Heartbeat(run) as heartbeat, stop_on_sigterm(heartbeat):
+    with (
+        bound_contextvars(run_id=str(run.pk), attempt=run.attempt),
+        Heartbeat(run) as heartbeat,
+        stop_on_sigterm(heartbeat),
+    ):
         _run_attempt(run, heartbeat)
 
 
@@ -88,7 +93,7 @@ def _run_attempt(run: BacktestRun, heartbeat: Heartbeat) -> None:
         _fail(run, failure, jail_level)
         raise
     except Exception:
-        failure = _internal_failure(run)
+        failure = _internal_failure()
     _fail(run, failure, jail_level)
 
 
@@ -116,10 +121,10 @@ def _fail(run: BacktestRun, failure: Failure, jail_level: str) -> None:
         _keep_trying(run.acknowledge_cancel)
 
 
-def _internal_failure(run: BacktestRun) -> Failure:
+def _internal_failure() -> Failure:
     """The log gets the traceback, the page a number to find it by: the traceback may hold what users must not see."""
     error_id = secrets.token_hex(4)
-    logger.exception("Run %s, attempt %s: internal error %s", run.pk, run.attempt, error_id)
+    logger.exception("Internal error %s", error_id)
     return Failure(
         "internal",
         "Something went wrong on our side, not in your strategy. Run it again; if that fails too, report error "

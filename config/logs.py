@@ -69,5 +69,6 @@ def build_logging(*, is_json: bool, level: str, is_terminal: bool) -> dict[str, 
             # Django's own handlers would print everything a second time.
             "django": {"handlers": [], "propagate": True},
             "django.server": {"handlers": [], "propagate": True},
+            "django-q": {"level": "WARNING"},  # its INFO lines tell of processes, not of runs
         },
     }
