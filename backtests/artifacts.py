@@ -9,9 +9,9 @@ import hashlib
 import json
 import os
 import shutil
-import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,48 +109,17 @@ def load(folder: Path) -> tuple[dict[str, Any], dict[str, Rows]]:
     return dict(report["facts"]), {name: load_table(folder, name) for name in report["tables"]}
 
 
-def verify(folder: Path) -> None:
-    """Compare every table's checksum with the one noted at the time of writing. Raises ArtifactError."""
-    for name, noted in _read_report(folder)["tables"].items():
-        try:
-            is_same = _hash_file(folder / f"{name}.parquet") == noted["sha256"]
-        except OSError as error:
-            raise ArtifactError(f"The result file {name} cannot be read.") from error
-        if not is_same:
-            raise ArtifactError(f"The result file {name} has changed since it was written.")
-
-
 def delete_run_files(run_id: uuid.UUID) -> None:
     """Remove every attempt's folder of a run; missing ones are fine."""
     shutil.rmtree(root() / str(run_id), ignore_errors=True)
 
 
 def delete_attempt(relative: str) -> None:
+    """Remove one attempt's folder, and the run's if that leaves it empty."""
     folder = folder_of(relative)
     shutil.rmtree(folder, ignore_errors=True)
-    _remove_if_empty(folder.parent)
-
-
-def stale_folders(older_than_s: float) -> Iterator[str]:
-    """Folders of attempts, finished or not, last written longer ago than that; relative to `root()`."""
-    limit = time.time() - older_than_s
-    if not root().is_dir():
-        return
-    for run_folder in root().iterdir():
-        for folder in _subfolders(run_folder):
-            try:
-                if folder.stat().st_mtime < limit:
-                    yield f"{run_folder.name}/{folder.name}"
-            except FileNotFoundError:  # somebody else swept it
-                continue
-
-
-def sweep(folders: Iterable[str], kept: set[str]) -> int:
-    """Delete those of `folders` that are not in `kept`. Returns how many."""
-    doomed = [relative for relative in folders if relative not in kept]
-    for relative in doomed:
-        delete_attempt(relative)
-    return len(doomed)
+    with suppress(OSError):
+        folder.parent.rmdir()
 
 
 def _read_report(folder: Path) -> dict[str, Any]:
@@ -176,17 +145,3 @@ def _fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    try:
-        return [child for child in folder.iterdir() if child.is_dir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _remove_if_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        return

@@ -13,10 +13,11 @@ from django.db import transaction
 
 from accounts.models import User
 from accounts.quotas import Limits
-from backtests import reports, services, tasks
+from backtests import reports, services
 from backtests.engine.errors import DataError
 from backtests.engine.request import RunRequest
 from backtests.models import BacktestRun
+from backtests.operations.attempt import store_report
 from backtests.presentation.tables import to_records
 from backtests.run_report import RunReport, StrategyFacts
 from backtests.runner.execute import execute
@@ -82,7 +83,7 @@ def save(
         row = BacktestRun.objects.claim(queued.pk)
     assert row is not None
     if report is not None:
-        tasks.store_report(row, report)
+        store_report(row, report)
     else:
         failure = outcome.failure or Failure("internal", "The run ended without a result and without a cause.")
         row.fail(failure.code, failure.to_json(), jail_level=outcome.jail_level)

@@ -2,6 +2,9 @@
 
 import logging
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import batched
 
@@ -45,10 +48,22 @@ def sweep_artifacts(grace_s: float = SWEEP_GRACE_S) -> int:
     """Delete result folders that no row names and nobody has written to for `grace_s`. Returns how many."""
     n_swept = 0
     # Folders first, rows second: a folder that becomes a result in between is then seen as one.
-    for folders in batched(artifacts.stale_folders(grace_s), 500):
-        kept = set(BacktestRun.objects.filter(artifact_dir__in=folders).values_list("artifact_dir", flat=True))
-        n_swept += artifacts.sweep(folders, kept)
+    for folders in batched(_find_old_folders(grace_s), 500):
+        named = set(BacktestRun.objects.filter(artifact_dir__in=folders).values_list("artifact_dir", flat=True))
+        doomed = [folder for folder in folders if folder not in named]
+        for folder in doomed:
+            artifacts.delete_attempt(folder)
+        n_swept += len(doomed)
     return n_swept
+
+
+def _find_old_folders(grace_s: float) -> Iterator[str]:
+    """Folders of attempts, finished or not, that nobody has written to for `grace_s`; as a row would name them."""
+    old_before = time.time() - grace_s
+    for folder in artifacts.root().glob("*/*/"):
+        with suppress(FileNotFoundError):  # another reaper swept it
+            if folder.stat().st_mtime < old_before:
+                yield f"{folder.parent.name}/{folder.name}"
 
 
 def reap_until(stop: threading.Event) -> None:

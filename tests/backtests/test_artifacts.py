@@ -1,8 +1,6 @@
 """Result files: whole or not there, read back bit for bit, swept when nobody names them."""
 
 import json
-import os
-import time
 import uuid
 
 import numpy as np
@@ -92,7 +90,6 @@ def test_a_path_that_is_no_result_folder_is_refused(relative):
 @pytest.mark.parametrize("harm", ["report", "table", "garbage"])
 def test_missing_and_damaged_files_are_told_apart_from_results(harm):
     folder = artifacts.folder_of(save())
-    artifacts.verify(folder)
     if harm == "report":
         (folder / "report.json").unlink()
     elif harm == "table":
@@ -101,16 +98,6 @@ def test_missing_and_damaged_files_are_told_apart_from_results(harm):
         (folder / "equity.parquet").write_bytes(b"not parquet")
     with pytest.raises(artifacts.ArtifactError):
         artifacts.load(folder)
-    with pytest.raises(artifacts.ArtifactError):
-        artifacts.verify(folder)
-
-
-def test_verify_notices_a_changed_table():
-    folder = artifacts.folder_of(save())
-    other = artifacts.folder_of(save(attempt=2, tables={"equity": np.ones(3, EQUITY)}))
-    (folder / "equity.parquet").write_bytes((other / "equity.parquet").read_bytes())
-    with pytest.raises(artifacts.ArtifactError, match="changed"):
-        artifacts.verify(folder)
 
 
 def test_the_report_names_its_tables():
@@ -118,24 +105,9 @@ def test_the_report_names_its_tables():
     assert report["tables"]["equity"]["n_rows"] == 3
 
 
-def test_only_old_folders_are_stale_finished_or_not():
-    old, new = save(attempt=1), save(attempt=2)
-    unfinished = artifacts.root() / str(RUN_ID) / ".unfinished-3-x"
-    unfinished.mkdir()
-    for folder in (artifacts.folder_of(old), unfinished):
-        os.utime(folder, (time.time() - 100, time.time() - 100))
-    assert set(artifacts.stale_folders(50)) == {old, f"{RUN_ID}/.unfinished-3-x"}
-    assert new not in set(artifacts.stale_folders(50))
-
-
-def test_sweep_deletes_what_is_not_kept_and_the_empty_folder_of_the_run():
-    kept, doomed = save(attempt=1), save(attempt=2)
-    assert artifacts.sweep([kept, doomed], {kept}) == 1
-    assert artifacts.folder_of(kept).is_dir()
-    assert not artifacts.folder_of(doomed).exists()
-    artifacts.sweep([kept], set())
+def test_deleting_an_attempt_spares_the_others_and_takes_the_last_ones_folder_along():
+    first, second = save(attempt=1), save(attempt=2)
+    artifacts.delete_attempt(first)
+    assert artifacts.folder_of(second).is_dir()
+    artifacts.delete_attempt(second)
     assert everything_below(artifacts.root()) == []
-
-
-def test_nothing_is_stale_where_nothing_was_ever_saved():
-    assert list(artifacts.stale_folders(0)) == []

@@ -102,7 +102,12 @@ def test_old_folders_that_no_row_names_are_swept(owner, hindsight_home):
     result = make_old_folder(run.artifact_dir)
     loser = make_old_folder(f"{run.pk}/2-{uuid.uuid4()}")
     of_nobody = make_old_folder(f"{uuid.uuid4()}/1-{uuid.uuid4()}")
-    assert reaper.sweep_artifacts() == 2
+    unfinished = make_old_folder(f"{run.pk}/.unfinished-3-{uuid.uuid4()}")
+    recent = artifacts.root() / str(run.pk) / "4-x"
+    recent.mkdir()
+    assert reaper.sweep_artifacts() == 3
+    assert recent.is_dir()
+    assert not unfinished.exists()
     assert result.is_dir()
     assert not loser.exists()
     assert not of_nobody.exists()

@@ -18,7 +18,7 @@ from backtests.engine.errors import DataError
 from backtests.engine.kernels.types import EQUITY, FILL, FUNDING, LIQUIDATION, ORDER, TRADE
 from backtests.engine.result import EngineResult
 from backtests.models import BacktestRun
-from backtests.operations import heartbeat
+from backtests.operations import attempt, heartbeat
 from backtests.runner.outcome import Failure, Progress, RunOutcome
 from tests.builders import build_candles, build_version
 
@@ -74,7 +74,7 @@ def succeed(job, on_progress, should_stop):
 
 @pytest.fixture
 def execute_with(monkeypatch):
-    return lambda execute: monkeypatch.setattr(tasks, "execute", execute)
+    return lambda execute: monkeypatch.setattr(attempt, "execute", execute)
 
 
 def reread(run):
@@ -236,7 +236,7 @@ def test_a_cancellation_in_the_last_moment_leaves_no_result(run, execute_with, m
         services.cancel_run(run)
         return folder
 
-    monkeypatch.setattr("backtests.tasks.artifacts.save", save_and_cancel)
+    monkeypatch.setattr("backtests.operations.attempt.artifacts.save", save_and_cancel)
     execute_with(succeed)
     tasks.run_backtest(str(run.pk))
     assert reread(run).status == "cancelled"
@@ -298,7 +298,7 @@ def test_a_database_that_restarts_at_the_end_loses_nothing(run, execute_with, mo
         return finish(self, **values)
 
     monkeypatch.setattr(BacktestRun, "finish", finish_at_the_third_try)
-    monkeypatch.setattr("backtests.tasks.RETRY_S", 0.01)
+    monkeypatch.setattr("backtests.operations.attempt.RETRY_S", 0.01)
     execute_with(succeed)
     tasks.run_backtest(str(run.pk))
     assert reread(run).status == "succeeded"
@@ -313,7 +313,7 @@ def test_an_answer_lost_after_the_commit_does_not_lose_the_result(run, execute_w
         return False
 
     monkeypatch.setattr(BacktestRun, "finish", finish_without_answer)
-    monkeypatch.setattr("backtests.tasks.RETRY_S", 0.01)
+    monkeypatch.setattr("backtests.operations.attempt.RETRY_S", 0.01)
     execute_with(succeed)
     tasks.run_backtest(str(run.pk))
     row = reread(run)
