@@ -174,7 +174,7 @@ def _check_params(body: ClassBody) -> Iterator[Finding]:
     declared = {spec["name"] for spec in specs}
     for statement in body.node.body:
         name = _assigned_name(statement)
-        if name in reserved and reserved[name].kind != "attribute":
+        if name in reserved and reserved[name].kind not in ("attribute", "hook"):
             text = f"{name} is a name of Strategy itself; call yours something else."
             yield Finding(statement, "reserved_name", text)
         elif name in declared and name.startswith("_"):

@@ -1,40 +1,65 @@
 // The conflict page: the saved text on the left, the unsaved one on the right, changes taken over by a click.
 
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
-import { MergeView } from "@codemirror/merge";
+import { MergeView, unifiedMergeView } from "@codemirror/merge";
 import { EditorState } from "@codemirror/state";
 import { EditorView, keymap } from "@codemirror/view";
 
 import { dropDraft, keepDraft } from "./draft.js";
 import { codeSetup, followTheme } from "./setup.js";
 
+const COLLAPSE = { margin: 4, minSize: 8 };
+
+function takeOverButton() {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "take-over";
+  button.textContent = "→";
+  button.title = "Take this over into your text";
+  button.setAttribute("aria-label", button.title);
+  return button;
+}
+
+// Side by side where there is room; else one text, with what the saved version says marked in it.
+function openViews(parent, theirs, mine, setup, editable) {
+  if (matchMedia("(max-width: 720px)").matches) {
+    const view = new EditorView({
+      parent,
+      doc: mine,
+      extensions: [setup("Your text"), editable, unifiedMergeView({ original: theirs, collapseUnchanged: COLLAPSE })],
+    });
+    followTheme(view);
+    return { view, isWide: false };
+  }
+  const merge = new MergeView({
+    parent,
+    a: { doc: theirs, extensions: [setup("Saved version"), EditorState.readOnly.of(true)] },
+    b: { doc: mine, extensions: [setup("Your text"), editable] },
+    revertControls: "a-to-b",
+    renderRevertControl: takeOverButton,
+    collapseUnchanged: COLLAPSE,
+  });
+  followTheme(merge.a);
+  followTheme(merge.b);
+  return { view: merge.b, isWide: true };
+}
+
 export function openMerge(form) {
   const { cspNonce, draft } = form.dataset;
   const textarea = form.elements.source;
   const basedOn = Number(form.elements.based_on.value);
-  const merge = new MergeView({
-    parent: form.querySelector(".merge-host"),
-    a: {
-      doc: document.getElementById("theirs").value,
-      extensions: [codeSetup(cspNonce, "Saved version"), EditorState.readOnly.of(true)],
-    },
-    b: {
-      doc: textarea.value,
-      extensions: [
-        codeSetup(cspNonce, "Your text"),
-        history(),
-        keymap.of([...defaultKeymap, ...historyKeymap, indentWithTab]),
-        EditorView.updateListener.of((update) => {
-          if (update.docChanged) keepDraft(draft, update.state.doc.toString(), basedOn);
-        }),
-      ],
-    },
-    revertControls: "a-to-b",
-    collapseUnchanged: { margin: 4, minSize: 8 },
-  });
-  followTheme(merge.a);
-  followTheme(merge.b);
-  for (const part of form.querySelectorAll(".merge-heads, .merge-host")) part.hidden = false;
+  const editable = [
+    history(),
+    keymap.of([...defaultKeymap, ...historyKeymap, indentWithTab]),
+    EditorView.updateListener.of((update) => {
+      if (update.docChanged) keepDraft(draft, update.state.doc.toString(), basedOn);
+    }),
+  ];
+  const host = form.querySelector(".merge-host");
+  const theirs = document.getElementById("theirs").value;
+  const { view, isWide } = openViews(host, theirs, textarea.value, (label) => codeSetup(cspNonce, label), editable);
+  host.hidden = false;
+  form.querySelector(".merge-heads").hidden = !isWide;
   form.querySelector("[data-merge-plain]").hidden = true;
 
   let isLeaving = false;
@@ -43,7 +68,7 @@ export function openMerge(form) {
     dropDraft(draft);
   };
   form.addEventListener("submit", () => {
-    textarea.value = merge.b.state.doc.toString();
+    textarea.value = view.state.doc.toString();
     isLeaving = true;
   });
   document.querySelector("[data-drop-draft]")?.addEventListener("click", leave);

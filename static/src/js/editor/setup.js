@@ -65,6 +65,10 @@ const look = EditorView.theme({
   ".cm-searchMatch-selected": { backgroundColor: "var(--selected)" },
   ".cm-diagnostic": { padding: "6px 10px", borderLeft: "3px solid var(--bad)", fontFamily: "var(--font)" },
   ".cm-diagnostic-warning": { borderLeftColor: "var(--warn)" },
+  ".cm-collapsedLines": { background: "var(--sunken) !important", color: "var(--text-muted) !important", padding: "4px 12px" },
+  ".cm-collapsedLines::before, .cm-collapsedLines::after": { content: "'···' !important" },
+  ".cm-changedLine": { backgroundColor: "var(--warn-tint) !important" },
+  ".cm-deletedChunk": { backgroundColor: "var(--bad-tint) !important" },
   ".cm-lintRange-error": { backgroundImage: "none", borderBottom: "2px dotted var(--bad)" },
   ".cm-lintRange-warning": { backgroundImage: "none", borderBottom: "2px dotted var(--warn)" },
 });

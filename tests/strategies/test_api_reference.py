@@ -1,0 +1,74 @@
+"""The reference names exactly what the engine offers: neither a name that does not work nor one left out."""
+
+import inspect
+
+import pandas_ta
+import pytest
+
+from backtests.engine import indicators
+from backtests.engine.strategy import Bar, Order, Strategy
+from backtests.engine.strategy.position import OpenPortfolio, OpenPosition
+from backtests.engine.strategy.source import METHODS, PUBLIC_NAMES, register_hindsight
+from strategies import api_reference
+from strategies.name_checks import HINDSIGHT_NAMES
+from strategies.self_checks import call_shapes
+
+NOT_YET_ON_ORDERS = {"modify", "attached", "kind"}  # matter once there is more than the market order
+
+
+def public_names(cls):
+    return {name for name in dir(cls) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    ("owner", "cls", "left_out"),
+    [
+        ("self", Strategy, api_reference.NOT_YET_NAMES),
+        ("data", Bar, set()),
+        ("order", Order, NOT_YET_ON_ORDERS),
+        ("position", OpenPosition, set()),
+        ("portfolio", OpenPortfolio, set()),
+        ("indicator", indicators.Indicator, {"crossings"}),
+    ],
+)
+def test_the_names_are_those_of_the_class(owner, cls, left_out):
+    assert set(api_reference.names_of(owner)) == public_names(cls) - left_out
+
+
+def test_the_global_names_are_those_that_a_source_finds():
+    assert set(api_reference.names_of("global")) == set(PUBLIC_NAMES)
+    module = register_hindsight()
+    assert {name for name in vars(module) if not name.startswith("_")} == set(HINDSIGHT_NAMES)
+
+
+def test_the_hooks_are_called_with_the_arguments_named():
+    assert {entry.name: entry.signature for entry in api_reference.HOOKS} == {
+        name: f"({', '.join(arguments)})" for name, arguments in METHODS.items()
+    }
+
+
+@pytest.mark.parametrize("name", sorted(call_shapes()))
+def test_methods_take_the_arguments_named(name):
+    shape = call_shapes()[name]
+    real = list(inspect.signature(getattr(Strategy, name)).parameters.values())[1:]
+    offered = [parameter for parameter in real if parameter.name not in api_reference.NOT_YET_ARGUMENTS]
+    by_kind = {kind: [p.name for p in offered if p.kind is kind] for kind in inspect._ParameterKind}
+    assert list(shape.positional) == by_kind[inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    assert shape.keywords == set(shape.positional) | set(by_kind[inspect.Parameter.KEYWORD_ONLY])
+    assert shape.has_varargs == bool(by_kind[inspect.Parameter.VAR_POSITIONAL])
+    assert shape.has_varkw == bool(by_kind[inspect.Parameter.VAR_KEYWORD])
+    assert shape.n_required == sum(
+        p.default is p.empty and p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for p in offered
+    )
+
+
+def test_the_indicators_named_exist():
+    assert [name for name in api_reference.names_of("ta") if not callable(getattr(pandas_ta, name, None))] == []
+
+
+def test_no_name_stands_twice_and_every_one_is_explained():
+    names = [(entry.owner, entry.name) for entry in api_reference.API]
+    assert len(names) == len(set(names))
+    assert all(len(entry.doc) > 10 and entry.doc.endswith((".", "...")) for entry in api_reference.API)
+    shown = [entry for _, entries in api_reference.reference_groups() for entry in entries]
+    assert sorted(shown, key=str) == sorted(api_reference.API, key=str)
