@@ -24,6 +24,7 @@ MAX_CANDLES = 1_200
 MAX_POINTS = 2_000
 MAX_TRADES_MARKED = 120
 PX_PER_CANDLE = 3
+PX_PER_TRADE = 10
 DENSITY_BINS = 120
 
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
@@ -45,6 +46,10 @@ class ChartView:
     @property
     def max_candles(self) -> int:
         return max(60, min(MAX_CANDLES, self.px // PX_PER_CANDLE))
+
+    @property
+    def max_trades_marked(self) -> int:
+        return min(MAX_TRADES_MARKED, self.px // PX_PER_TRADE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,9 +208,9 @@ class _Panes:
         seen = trades[is_seen]
         if not len(seen):
             return "No trade in view."
-        if len(seen) > MAX_TRADES_MARKED:
+        if len(seen) > view.max_trades_marked:
             self._add_density(seen)
-            return f"{len(seen):,} trades in view. Zoom in to {MAX_TRADES_MARKED} or fewer to see each of them."
+            return f"{len(seen):,} trades in view. Zoom in to {view.max_trades_marked} or fewer to see each of them."
         for role, label, symbol, x, y, text in _marks(seen):
             inside = (x >= view.from_ms) & (x <= view.to_ms) & np.isfinite(y)
             if inside.any():
@@ -290,8 +295,8 @@ class _Panes:
         figure = go.Figure()
         figure.update_layout(
             template=None,
-            height=total + 86,
-            margin={"l": 8, "r": 8, "t": 34, "b": 30},
+            height=total + 96,
+            margin={"l": 8, "r": 8, "t": 34, "b": 40},
             hovermode="x unified",
             hoversubplots="axis",
             dragmode="zoom",
@@ -303,7 +308,6 @@ class _Panes:
                 "rangeslider": {"visible": False},
                 "range": [self.view.from_ms, self.view.to_ms],
                 "hoverformat": "%Y-%m-%d %H:%M UTC",
-                "title": {"text": "UTC", "standoff": 4},
             },
         )
         top = 1.0
@@ -329,7 +333,10 @@ class _Panes:
         elif name == "trades":
             axis |= {"rangemode": "tozero", "nticks": 2, "tickformat": "d"}
         else:
-            axis |= {"tickformat": ",.7~g" if name == "price" else ",.6~g", "nticks": 8 if name == "price" else 5}
+            axis |= {
+                "tickformat": ",.7~g" if name == "price" else ",.6~g",
+                "nticks": 8 if name == "price" else 5 if name == "equity" else 3,
+            }
         return axis
 
 

@@ -21,7 +21,7 @@ from backtests.engine.errors import RequestError
 from backtests.engine.request import DEFAULT_FEES, TIMEFRAME_MS, TradingMarket
 from backtests.models import BacktestRun
 from backtests.presentation.figures import quote_asset
-from backtests.presentation.numbers import format_day, format_ratio, iso_time
+from backtests.presentation.numbers import format_day, format_rate, iso_time
 from marketdata.models import Market, SeriesKind
 from marketdata.rules import FeePreset
 from marketdata.services import SeriesCoverage, catalogue, default_span, load_fee_presets
@@ -107,11 +107,12 @@ class RunForm(forms.Form):
     fill = forms.ChoiceField(
         label="Market orders fill",
         choices=(("close", "At the bar's close"), ("next_open", "At the next bar's open")),
+        initial="close",
     )
     maker_fee = forms.CharField(label="Maker fee", help_text="A ratio: 0.0002 is 0.02 %.")
     taker_fee = forms.CharField(label="Taker fee", help_text="A ratio: 0.0004 is 0.04 %.")
     slippage_bps = forms.CharField(label="Slippage", initial="0", help_text="Basis points against every market fill.")
-    funding = forms.ChoiceField(label="Charge funding", choices=YES_NO)
+    funding = forms.ChoiceField(label="Charge funding", choices=YES_NO, initial="true")
     seed = forms.CharField(label="Seed", initial="0", help_text="Of random and numpy inside the strategy.")
     shown_market = forms.CharField(widget=forms.HiddenInput)
     shown_strategy = forms.CharField(widget=forms.HiddenInput)
@@ -201,7 +202,7 @@ class RunForm(forms.Form):
         shown = self["fill"].value()
         maker, taker = (str(self[name].value() or "") for name in ("maker_fee", "taker_fee"))
         try:
-            fees = f"maker {format_ratio(float(maker))}, taker {format_ratio(float(taker))}"
+            fees = f"maker {format_rate(float(maker))}, taker {format_rate(float(taker))}"
         except ValueError:
             return ""
         return f"fills at the {'close' if shown == 'close' else 'next open'}, {fees}"
@@ -362,7 +363,7 @@ def _say_bounds(spec: ParamSpec) -> str:
 
 
 def _say_preset(preset: FeePreset) -> str:
-    return f"{preset.label}: {preset.maker_fee * 100:.4g} % / {preset.taker_fee * 100:.4g} %, {preset.as_of}"
+    return f"{preset.label}: {format_rate(preset.maker_fee)} / {format_rate(preset.taker_fee)}"
 
 
 def _read_time(text: str) -> int | None:

@@ -8,7 +8,7 @@ from backtests.presentation.numbers import (
     format_number,
     format_price,
     format_qty,
-    format_ratio,
+    format_rate,
     format_seconds,
     format_span,
     iso_time,
@@ -17,7 +17,7 @@ from backtests.run_report import RunReport
 
 type Fact = tuple[str, str]
 
-MARKET_WORDS = {TradingMarket.SPOT: "Spot", TradingMarket.USDM: "USDⓈ-M futures"}
+MARKET_WORDS = {TradingMarket.SPOT: "Spot", TradingMarket.USDM: "USD-M futures"}
 
 
 def list_assumptions(request: RunRequest) -> list[Fact]:
@@ -25,7 +25,7 @@ def list_assumptions(request: RunRequest) -> list[Fact]:
     is_close = request.fill is FillPolicy.CLOSE
     facts = [
         ("Market orders fill", "at the bar's close" if is_close else "at the next bar's open"),
-        ("Fees", f"maker {format_ratio(request.maker_fee)}, taker {format_ratio(request.taker_fee, decimals=3)}"),
+        ("Fees", f"maker {format_rate(request.maker_fee)}, taker {format_rate(request.taker_fee)}"),
         ("Slippage", f"{request.slippage_bps:g} bps" if request.slippage_bps else "none"),
     ]
     if request.market is TradingMarket.USDM:
@@ -78,7 +78,7 @@ def list_data_facts(report: RunReport) -> list[Fact]:
             ),
         ]
         if rules["tiers"]:
-            n_tiers, fee = len(rules["tiers"]), format_ratio(rules["liquidation_fee_rate"])
+            n_tiers, fee = len(rules["tiers"]), format_rate(rules["liquidation_fee_rate"])
             text = f"{n_tiers} tiers as of {rules['tiers_as_of']}, liquidation fee {fee}"
             facts.append((f"{name} margin tiers", text))
         if symbol["mark"]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from backtests.engine.metrics import METRICS, EquityCurve, MetricValue, monthly_returns
-from backtests.presentation.numbers import DASH, format_metric, format_number, format_ratio, say_note, tone_of
+from backtests.presentation.numbers import DASH, NBSP, format_metric, format_number, format_ratio, say_note, tone_of
 from backtests.run_report import RunReport
 
 STRIP = ("total_return", "annualized_return", "max_drawdown", "sharpe_ratio", "sortino_ratio", "win_rate",
@@ -52,12 +52,12 @@ def strip_figures(report: RunReport) -> list[Figure]:
     return [_figure(name, report) for name in names]
 
 
-def group_figures(report: RunReport) -> list[tuple[str, list[Figure]]]:
-    """Every metric by its group, in the order of the catalogue."""
+def group_figures(report: RunReport) -> list[tuple[str, list[Figure], bool]]:
+    """Every metric by its group, in the order of the catalogue; and whether buy and hold has any of them."""
     groups: dict[str, list[Figure]] = {}
     for name, spec in METRICS.items():
         groups.setdefault(spec.group, []).append(_figure(name, report))
-    return list(groups.items())
+    return [(group, rows, any(row.benchmark for row in rows)) for group, rows in groups.items()]
 
 
 def summary_figures(summary: Mapping[str, Any], names: Sequence[str] = LIST_COLUMNS) -> list[Figure]:
@@ -113,4 +113,4 @@ def month_table(report: RunReport) -> list[YearRow]:
 
 def _month_cell(value: float, is_partial: bool) -> MonthCell:
     tone = "" if abs(value) < 5e-7 else "gain" if value > 0 else "loss"
-    return MonthCell(format_ratio(value, is_signed=True).removesuffix(" %"), tone, is_partial)
+    return MonthCell(format_ratio(value, is_signed=True).removesuffix(f"{NBSP}%"), tone, is_partial)

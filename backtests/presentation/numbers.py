@@ -7,6 +7,7 @@ from backtests.engine.metrics import MetricSpec, MetricValue, Unit
 
 DASH = "–"
 MINUS = "−"
+NBSP = "\u00a0"  # a number and its unit stay on one line
 
 NOTES = {
     "short_sample": "short sample",
@@ -31,7 +32,12 @@ def format_ratio(value: float | None, *, is_signed: bool = False, decimals: int 
         return DASH
     if abs(value) >= 100:
         decimals = 0
-    return f"{format_number(value * 100, decimals, is_signed=is_signed)} %"
+    return f"{format_number(value * 100, decimals, is_signed=is_signed)}{NBSP}%"
+
+
+def format_rate(value: float) -> str:
+    """A fee as percent with the digits it has: 0.0004 -> 0.04 %."""
+    return f"{MINUS if value < 0 else ''}{abs(value) * 100:.6g}{NBSP}%"
 
 
 def format_price(value: float | None) -> str:
@@ -109,7 +115,7 @@ def format_metric(spec: MetricSpec, value: float | int | None, quote: str = "") 
         case Unit.LEVERAGE:
             return format_leverage(value)
         case Unit.QUOTE:
-            return f"{format_number(value, is_signed=spec.is_signed)} {quote}".strip()
+            return f"{format_number(value, is_signed=spec.is_signed)}{NBSP}{quote}".strip()
         case _:
             return format_number(value, is_signed=spec.is_signed)
 

@@ -17,10 +17,12 @@ STATUS_BADGES = {
     BacktestRun.Status.CANCELLED: "",
 }
 STAGE_WORDS = {
+    "loading": "Reading the candles",
     "preparing": "Preparing the data",
     "starting": "Starting the strategy",
     "running": "Running the strategy",
     "replaying": "Replaying the orders",
+    "metrics": "Computing the metrics",
     "saving": "Saving the result",
 }
 FAILURE_WORDS = {
@@ -35,6 +37,7 @@ FAILURE_WORDS = {
     "integrity": "The result could not be confirmed",
     "data_error": "The data cannot be used",
     "lost": "The worker was lost",
+    "storage": "The result could not be stored",
     "internal": "Something failed on our side",
 }
 _REPEATED = ("market", "timeframe", "initial_balance", "leverage", "fill", "maker_fee", "taker_fee", "slippage_bps",

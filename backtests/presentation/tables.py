@@ -38,6 +38,7 @@ REASON_WORDS = {
     Reason.BY_STRATEGY: "Cancelled by the strategy",
     Reason.POSITION_CLOSED: "The position it belonged to is closed",
     Reason.GOOD_FOR_BARS: "Its number of bars ran out",
+    Reason.ALREADY_THERE: "The position was already at the target",
 }
 EXIT_WORDS = {
     ExitReason.OPEN: "Open",
@@ -187,6 +188,10 @@ def _size_words(kind: int, size: float) -> str:
         return f"{format_ratio(size)} of equity"
     if kind == SizeKind.NOTIONAL:
         return f"{format_number(size)} notional"
+    if kind == SizeKind.POSITION_PERCENT:
+        return f"{size:g} % of the position"
+    if kind == SizeKind.TARGET_RATIO:
+        return f"target {format_number(size, is_signed=True)}x equity"
     return format_qty(size)
 
 

@@ -149,7 +149,13 @@ def _failure_context(run: BacktestRun) -> dict[str, Any]:
 
 
 def _overview_context(request: AuthedRequest, run: BacktestRun, report: RunReport) -> dict[str, Any]:
-    return {"years": figures.month_table(report), "months": figures.MONTHS, "chart_version": CHART_VERSION}
+    said_above = ("ruined", "synthetic")  # as notices of their own, over the figures of every tab
+    return {
+        "notices": [warning for warning in report.warnings if warning.code not in said_above],
+        "years": figures.month_table(report),
+        "months": figures.MONTHS,
+        "chart_version": CHART_VERSION,
+    }
 
 
 def _trades_context(request: AuthedRequest, run: BacktestRun, report: RunReport) -> dict[str, Any]:

@@ -16,10 +16,10 @@ class Group(StrEnum):
     RETURN = "Return"
     RISK = "Risk"
     RATIOS = "Ratios"
+    BENCHMARK = "Benchmark"
     TRADES = "Trades"
     ACTIVITY = "Activity"
     MARGIN = "Margin"
-    BENCHMARK = "Benchmark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class MetricSpec:
     is_of_curve: bool = False  # can be said of any equity curve, so also of buy and hold
 
 
-_R, _K, _Q, _T, _A, _M, _B = Group
+_R, _K, _Q, _B, _T, _A, _M = Group
 _SPECS = (
     MetricSpec("net_profit", "Net profit", _R, Unit.QUOTE, "E_T - E_0", True, True),
     MetricSpec("final_equity", "Final equity", _R, Unit.QUOTE, "E_T: margin balance at the last bar", False, True),
@@ -74,6 +74,15 @@ _SPECS = (
         True,
     ),
     MetricSpec("calmar_ratio", "Calmar ratio", _Q, Unit.NUMBER, "annualized return / |max drawdown|", True, True),
+    MetricSpec(
+        "benchmark_return",
+        "Buy and hold",
+        _B,
+        Unit.RATIO,
+        "last close / (first open x (1 + taker fee)) - 1, mean over the symbols, no leverage, no funding",
+        True,
+    ),
+    MetricSpec("excess_return", "Over buy and hold", _B, Unit.RATIO, "total return - buy and hold", True),
     MetricSpec("total_trades", "Closed trades", _T, Unit.COUNT, "round trips from flat to flat, or to a flip"),
     MetricSpec("long_trades", "Long trades", _T, Unit.COUNT, "closed trades with side long"),
     MetricSpec("short_trades", "Short trades", _T, Unit.COUNT, "closed trades with side short"),
@@ -97,15 +106,6 @@ _SPECS = (
     MetricSpec(
         "liquidation_losses", "Liquidation losses", _M, Unit.QUOTE, "taken from the wallet by liquidations, >= 0"
     ),
-    MetricSpec(
-        "benchmark_return",
-        "Buy and hold",
-        _B,
-        Unit.RATIO,
-        "last close / (first open x (1 + taker fee)) - 1, mean over the symbols, no leverage, no funding",
-        True,
-    ),
-    MetricSpec("excess_return", "Over buy and hold", _B, Unit.RATIO, "total return - buy and hold", True),
 )
 
 METRICS: dict[str, MetricSpec] = {spec.name: spec for spec in _SPECS}

@@ -119,6 +119,8 @@ class RunChart {
     const { data, layout } = structuredClone(this.answer.figure);
     for (const trace of data) paintTrace(trace, ink);
     paintLayout(layout, ink);
+    // On a touch screen a drag scrolls the page; the buttons zoom.
+    if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;
     if (this.plot.clientWidth < 600) Object.assign(layout, { showlegend: false });
     await Plotly.react(this.plot, data, layout, CONFIG);
     if (!this.isListening) this.listen();
