@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
+from accounts.api.errors import RefusalSerializer, Refused
 from accounts.api.serializers import AccountSerializer, SignInSerializer, TokenSerializer
 from accounts.models import ApiToken, User
 from accounts.quotas import limits_of
@@ -51,9 +52,10 @@ class TokenView(APIView):
         request=SignInSerializer,
         responses={
             201: TokenSerializer,
-            401: OpenApiResponse(description="Wrong address or password, or the address is not confirmed yet."),
-            409: OpenApiResponse(description="The account holds as many tokens as it may."),
-            429: OpenApiResponse(description="Too many attempts."),
+            400: RefusalSerializer,
+            401: OpenApiResponse(RefusalSerializer, "Wrong address or password, or the address is not confirmed yet."),
+            409: OpenApiResponse(RefusalSerializer, "The account holds as many tokens as it may."),
+            429: OpenApiResponse(RefusalSerializer, "Too many attempts."),
         },
         auth=[],
         tags=["account"],
@@ -66,7 +68,7 @@ class TokenView(APIView):
         try:
             row, token = create_token(user, fields["name"], fields["days"])
         except TooManyTokens as refusal:
-            return Response({"detail": str(refusal), "code": "too_many_tokens"}, status=status.HTTP_409_CONFLICT)
+            raise Refused("", "too_many_tokens", str(refusal), status.HTTP_409_CONFLICT) from refusal
         shown = TokenSerializer({"token": token, "name": row.name, "expires_at": row.expiry})
         return Response(shown.data, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
 

@@ -14,12 +14,6 @@ OBJECT = {"type": "object", "additionalProperties": True}
 NUMBERS = {"type": "object", "additionalProperties": {"type": "number", "nullable": True}}
 
 
-class RefusalSerializer(serializers.Serializer[Any]):
-    field = serializers.CharField(allow_blank=True, help_text="Empty where the request as a whole is meant.")
-    code = serializers.CharField(help_text="Stable; the message may be reworded.")
-    message = serializers.CharField()
-
-
 class RunRequestSerializer(serializers.Serializer[Any]):
     """A run to start. Rates are ratios, money is in quote currency, the span is half-open and UTC."""
 

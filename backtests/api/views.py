@@ -1,6 +1,6 @@
 """Runs over HTTP. Same services, same summary and same refusals as the pages."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -14,13 +14,12 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
+from accounts.api.errors import RefusalSerializer, Refused
 from accounts.models import User
 from backtests import services
-from backtests.api.errors import Refused, answer_refusal
 from backtests.api.serializers import (
     EquityPageSerializer,
     MetricSerializer,
-    RefusalSerializer,
     RunRequestSerializer,
     RunSerializer,
     TradePageSerializer,
@@ -48,9 +47,6 @@ class RowPagination(LimitOffsetPagination):
 
 
 class RunAPIView(APIView):
-    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
-        return answer_refusal
-
     def runs(self) -> BacktestRunQuerySet:
         """The caller's own runs: strangers get 404."""
         user = self.request.user

@@ -60,7 +60,7 @@ def test_where_mail_is_mandatory_an_unconfirmed_address_gets_no_token(owner, set
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     answer = sign_in()
     assert answer.status_code == 401
-    assert "Confirm" in answer.data["detail"]
+    assert "Confirm" in answer.data["message"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,18 @@ def test_the_token_quota_answers_409(owner):
     owner.limit_overrides = {"max_api_tokens": 1}
     owner.save()
     create_token(owner, "one")
-    assert sign_in().status_code == 409
+    assert (sign_in().status_code, sign_in().data["code"]) == (409, "too_many_tokens")
+
+
+def test_every_refusal_has_field_code_and_message(owner, anonymous):
+    assert sign_in(days=0).data == {
+        "field": "days",
+        "code": "min_value",
+        "message": "Ensure this value is greater than or equal to 1.",
+    }
+    assert sign_in(password="wrong").data["code"] == "sign_in_refused"
+    assert anonymous.get("/api/v1/account/").json()["code"] == "not_authenticated"
+    assert anonymous.get("/api/v1/auth/token/").json()["code"] == "method_not_allowed"
 
 
 def test_the_account_is_for_the_signed_in(anonymous, owner_client):

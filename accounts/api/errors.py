@@ -1,8 +1,8 @@
-"""Every refusal of this API has the same body: {field, code, message}."""
+"""Every refusal of the API has the same body: {field, code, message}. REST_FRAMEWORK names `answer_refusal`."""
 
 from typing import Any
 
-from rest_framework import status
+from rest_framework import serializers, status
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -15,6 +15,12 @@ class Refused(APIException):
         super().__init__(message, code)
         self.field, self.code, self.message = field, code, message
         self.status_code = status_code
+
+
+class RefusalSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField(allow_blank=True, help_text="Empty where the request as a whole is meant.")
+    code = serializers.CharField(help_text="Stable; the message may be reworded.")
+    message = serializers.CharField()
 
 
 def answer_refusal(error: Exception, context: dict[str, Any]) -> Response | None:
