@@ -7,9 +7,11 @@ import pandas as pd
 from backtests.engine.kernels.types import ExitReason, OrderKind
 from backtests.engine.portfolio import Account
 
+_TIMES = {"time": "time_ms", "entry_time": "entry_ms", "exit_time": "exit_ms"}
+
 
 class _Row:
-    """The fields of a stored row as attributes; times also as pandas Timestamps (`time`, `entry_time`, ...)."""
+    """The fields of a stored row as attributes; times also as pandas Timestamps (`time`, `entry_time`, `exit_time`)."""
 
     __slots__ = ("_fields", "symbol")
 
@@ -21,8 +23,9 @@ class _Row:
         fields = object.__getattribute__(self, "_fields")
         if name in fields:
             return fields[name]
-        if f"{name.removesuffix('time')}ms" in fields and name.endswith("_time"):
-            return pd.Timestamp(fields[f"{name.removesuffix('time')}ms"], unit="ms", tz="UTC")
+        moment_ms = fields.get(_TIMES.get(name, ""))
+        if moment_ms is not None:
+            return pd.Timestamp(moment_ms, unit="ms", tz="UTC")
         kind = type(self).__name__
         raise AttributeError(f"{kind} has no {name!r}; it has symbol, {', '.join(fields)}.")
 
