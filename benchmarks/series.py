@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backtests.engine.request import Bars, Feed, Instrument, RunRequest, SymbolFeed
+from backtests.engine.request import Bars, Feed, Instrument, MarginTier, RunRequest, SymbolFeed
 
 YEAR = 525_600
 MONTH = 44_640
@@ -42,7 +42,8 @@ def make_request(n: int, fill: str) -> RunRequest:
 
 
 def make_feed(bars: Bars) -> Feed:
-    return Feed((SymbolFeed(Instrument("BTCUSDT"), bars),))
+    tier = MarginTier(floor=0.0, cap=1e12, maintenance_rate=0.004, max_leverage=125.0, cumulative=0.0)
+    return Feed((SymbolFeed(Instrument("BTCUSDT", tiers=(tier,)), bars),))
 
 
 def find_level(bars: Bars) -> float:
