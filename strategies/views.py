@@ -126,7 +126,7 @@ def strategy_save(request: AuthedRequest, strategy_id: UUID) -> HttpResponse:
     except VersionConflict as conflict:
         return _show_conflict(request, strategy, conflict, wants_json)
     if wants_json:
-        return JsonResponse({"errors": _form_errors(form)}, status=422)
+        return JsonResponse(_first_error(form), status=422)
     return render(request, "strategies/strategy_edit.html", _editor_context(strategy, form), status=422)
 
 
@@ -263,7 +263,7 @@ def _show_conflict(
     request: HttpRequest, strategy: Strategy, conflict: VersionConflict, wants_json: bool
 ) -> HttpResponse:
     if wants_json:
-        body = {"errors": [{"field": "based_on", "code": conflict.code, "message": str(conflict)}]}
+        body = {"field": "based_on", "code": conflict.code, "message": str(conflict)}
         return JsonResponse(body, status=409)
     context = {
         "strategy": strategy,
@@ -275,10 +275,7 @@ def _show_conflict(
     return render(request, "strategies/strategy_conflict.html", context, status=409)
 
 
-def _form_errors(form: SourceForm) -> list[dict[str, str]]:
-    return [
-        {"field": "" if field == "__all__" else field, "code": str(error.code or ""), "message": text}
-        for field, errors in form.errors.as_data().items()
-        for error in errors
-        for text in error.messages
-    ]
+def _first_error(form: SourceForm) -> dict[str, str]:
+    field, errors = next(iter(form.errors.as_data().items()))
+    message = " ".join(errors[0].messages)
+    return {"field": "" if field == "__all__" else field, "code": str(errors[0].code or ""), "message": message}

@@ -1,51 +1,63 @@
-"""Refusals in one shape: {"errors": [{"field", "code", "message"}]}; an empty field means the request as a whole."""
+"""Refusals in the one shape of this API: {field, code, message}; an empty field means the request as a whole."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 from rest_framework import serializers, status
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
-from rest_framework.views import APIView
+from rest_framework.views import exception_handler
 
+from strategies.models import Strategy
 from strategies.services import StrategyError, VersionConflict
 
+NOT_FOUND = ("", "not_found", "There is no such thing, or it is not yours.")
 
-class ErrorSerializer(serializers.Serializer[Any]):
-    field = serializers.CharField(allow_blank=True)
-    code = serializers.CharField()
+
+class RefusalSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField(allow_blank=True, help_text="Empty where the request as a whole is meant.")
+    code = serializers.CharField(help_text="Stable; the message may be reworded.")
     message = serializers.CharField()
 
 
-class ErrorsSerializer(serializers.Serializer[Any]):
-    errors = ErrorSerializer(many=True)  # type: ignore[assignment]
+class ConflictSerializer(RefusalSerializer):
+    latest = serializers.IntegerField(help_text="The number of the newest version.")
 
 
-class ConflictSerializer(ErrorsSerializer):
-    latest = serializers.IntegerField(help_text="The newest version's number.")
+class StrategyAPIView(GenericAPIView[Strategy]):
+    """A view whose refusals have the shape of this module."""
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
+        return answer_refusal
 
 
-class StrategyAPIView(APIView):
-    """An APIView whose refusals have the shape of this module."""
-
-    def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, VersionConflict):
-            error = {"field": "based_on", "code": exc.code, "message": str(exc)}
-            return Response({"errors": [error], "latest": exc.latest.number}, status=status.HTTP_409_CONFLICT)
-        if isinstance(exc, StrategyError):
-            error = {"field": exc.field, "code": exc.code, "message": exc.message}
-            return Response({"errors": [error]}, status=status.HTTP_400_BAD_REQUEST)
-        if isinstance(exc, ValidationError):
-            return Response({"errors": list(_flatten("", exc.get_full_details()))}, status=exc.status_code)
-        return super().handle_exception(exc)
-
-
-def _flatten(field: str, details: Any) -> Iterator[dict[str, str]]:
-    if isinstance(details, list):
-        for detail in details:
-            yield from _flatten(field, detail)
-    elif "message" in details and "code" in details:
-        yield {"field": field, "code": str(details["code"]), "message": str(details["message"])}
+def answer_refusal(error: Exception, context: dict[str, Any]) -> Response | None:
+    if isinstance(error, StrategyError):
+        return Response(_body(error.field, error.code, error.message), status=status.HTTP_400_BAD_REQUEST)
+    if isinstance(error, VersionConflict):
+        body = {**_body("based_on", error.code, str(error)), "latest": error.latest.number}
+        return Response(body, status=status.HTTP_409_CONFLICT)
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, ValidationError):
+        response.data = _body(*_first_of("", error.get_full_details()))
+    elif isinstance(error, APIException):
+        response.data = _body("", str(error.get_codes()), str(error.detail))
     else:
-        for name, detail in details.items():
-            yield from _flatten("" if name == "non_field_errors" else str(name), detail)
+        response.data = _body(*NOT_FOUND)
+    return response
+
+
+def _body(field: str, code: str, message: str) -> dict[str, Any]:
+    return {"field": field, "code": code, "message": message}
+
+
+def _first_of(field: str, details: Any) -> tuple[str, str, str]:
+    if isinstance(details, list):
+        return _first_of(field, details[0])
+    if "message" in details and "code" in details and not isinstance(details["code"], list):
+        return field, str(details["code"]), str(details["message"])
+    name, inner = next(iter(details.items()))
+    return _first_of(field or ("" if name == "non_field_errors" else str(name)), inner)

@@ -4,15 +4,15 @@ from typing import cast
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
+from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
-from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
 from strategies import services
-from strategies.api.errors import ConflictSerializer, ErrorsSerializer, StrategyAPIView
+from strategies.api.errors import ConflictSerializer, RefusalSerializer, StrategyAPIView
 from strategies.api.filters import StrategyFilter
 from strategies.api.serializers import (
     DescribeSerializer,
@@ -22,24 +22,25 @@ from strategies.api.serializers import (
     VersionDetailSerializer,
     VersionSerializer,
 )
-from strategies.models import Strategy, StrategyQuerySet
+from strategies.models import Strategy, StrategyQuerySet, StrategyVersion
 
-REFUSED = OpenApiResponse(ErrorsSerializer, description="Which field is wrong, and why.")
+REFUSED = OpenApiResponse(RefusalSerializer, description="Which field is wrong, and why.")
 
 
 class StrategyListView(StrategyAPIView):
+    queryset = Strategy.objects.none()  # for the schema; requests start from visible_to
+    filter_backends = (DjangoFilterBackend,)
+    filterset_class = StrategyFilter
+
     @extend_schema(
         operation_id="strategies_list",
         summary="Your strategies, the last changed first",
         responses=StrategySerializer(many=True),
-        filters=True,
         tags=["strategies"],
     )
     def get(self, request: Request) -> Response:
-        filtered = StrategyFilter(request.GET, queryset=_visible(request).with_latest())
-        pages = LimitOffsetPagination()
-        page = pages.paginate_queryset(filtered.qs, request, view=self)
-        return pages.get_paginated_response(StrategySerializer(page or [], many=True).data)
+        page = self.paginate_queryset(self.filter_queryset(_visible(request).with_latest()))
+        return self.get_paginated_response(StrategySerializer(page or [], many=True).data)
 
     @extend_schema(
         operation_id="strategies_create",
@@ -88,6 +89,8 @@ class StrategyDetailView(StrategyAPIView):
 
 
 class VersionListView(StrategyAPIView):
+    queryset = StrategyVersion.objects.none()
+
     @extend_schema(
         operation_id="strategy_versions_list",
         summary="The versions of a strategy, the newest first",
@@ -96,10 +99,8 @@ class VersionListView(StrategyAPIView):
     )
     def get(self, request: Request, strategy_id: UUID) -> Response:
         strategy = get_object_or_404(_visible(request), pk=strategy_id)
-        pages = LimitOffsetPagination()
-        rows = strategy.versions.order_by("-number").defer("source", "param_schema")
-        page = pages.paginate_queryset(rows, request, view=self)
-        return pages.get_paginated_response(VersionSerializer(page or [], many=True).data)
+        page = self.paginate_queryset(strategy.versions.order_by("-number").defer("source", "param_schema"))
+        return self.get_paginated_response(VersionSerializer(page or [], many=True).data)
 
     @extend_schema(
         operation_id="strategy_versions_create",

@@ -1,10 +1,9 @@
 // Talking to the server: every answer is either data or a sentence that can be shown.
 
 export class Refusal extends Error {
-  constructor(message, { status = 0, body = null } = {}) {
+  constructor(message, { status = 0 } = {}) {
     super(message);
     this.status = status;
-    this.body = body;
   }
 }
 
@@ -36,8 +35,7 @@ export async function post(address, fields, { signal } = {}) {
   }
   const body = await response.json();
   if (!response.ok) {
-    const message = body.errors?.map((error) => error.message).join(" ") || `The server refused (${response.status}).`;
-    throw new Refusal(message, { status: response.status, body });
+    throw new Refusal(body.message || `The server refused (${response.status}).`, response);
   }
   return body;
 }
