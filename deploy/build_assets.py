@@ -73,7 +73,7 @@ def build_bundles(force: bool) -> None:
     say("Bundling scripts and styles")
     fresh = STATIC / "dist.new"
     shutil.rmtree(fresh, ignore_errors=True)
-    esbuild([f"src/js/{name}.js" for name in MODULES], fresh, "--format=esm")
+    esbuild([f"src/js/{name}.js" for name in MODULES], fresh, "--format=esm", "--loader:.css=empty")
     esbuild([f"src/js/{name}.js" for name in CLASSIC], fresh, "--format=iife")
     esbuild(["src/css/app.css", "src/css/admin.css"], fresh)
     DIST.mkdir(exist_ok=True)
