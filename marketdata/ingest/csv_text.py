@@ -82,7 +82,11 @@ def read_columns(source: CsvText, names: Sequence[str], types: dict[str, pa.Data
             ),
         )
     except pa.ArrowException as error:
-        raise _explain(source, names, types) or IngestError("bad_csv", f"{source.name}: {error}") from error
+        try:
+            explained = _explain(source, names, types)
+        except csv.Error:  # a field without end
+            explained = None
+        raise explained or IngestError("bad_csv", f"{source.name}: {error}") from error
     return {name: table.column(name).combine_chunks() for name in types}
 
 
@@ -96,8 +100,9 @@ def to_ints(column: ArrowColumn) -> NDArray[np.int64]:
 
 def _explain(source: CsvText, names: Sequence[str], types: dict[str, pa.DataType]) -> IngestError | None:
     """Read again, slowly, for the first line that cannot be right."""
-    rows = csv.reader(io.StringIO(source.text.decode("utf-8", "replace"), newline=""), delimiter=source.delimiter)
-    for line, fields in enumerate(islice(rows, source.n_head_lines, None), start=source.line_of(0)):
+    lines = (line.decode("utf-8", "replace") for line in io.BytesIO(source.text))
+    rows = csv.reader(islice(lines, source.n_head_lines, None), delimiter=source.delimiter)
+    for line, fields in enumerate(rows, start=source.line_of(0)):
         if not fields:
             continue
         if len(fields) != len(names):

@@ -22,23 +22,22 @@ def merge_rows[Rows: TimedRows](parts: Sequence[Rows]) -> Rows:
     if bool(np.all(np.diff(keys) > 0)):
         return joined
     order = np.argsort(keys, kind="stable")  # within a stamp the order of the parts remains
-    if isinstance(joined, CandleArrays):
-        order = _put_fuller_last(joined, keys, order)
-    is_last = np.concatenate((np.diff(keys[order]) > 0, [True]))
-    return joined.take(order[is_last])
+    last = np.flatnonzero(np.concatenate((np.diff(keys[order]) > 0, [True])))
+    chosen = _prefer_fuller(joined, order, last) if isinstance(joined, CandleArrays) else order[last]
+    return joined.take(chosen)
 
 
-def _put_fuller_last(joined: CandleArrays, keys: IntArray, order: IntArray) -> IntArray:
-    """Swap a poorer row with the fuller one of the same stamp, prices and volume right before it."""
-    swapped = order.copy()
-    before, after = order[:-1], order[1:]
-    is_poorer = (keys[before] == keys[after]) & (joined.n_trades[before] != UNKNOWN_COUNT)
-    is_poorer &= joined.n_trades[after] == UNKNOWN_COUNT
-    for column in (joined.open, joined.high, joined.low, joined.close, joined.volume):
-        is_poorer &= column[before] == column[after]
-    for i in np.flatnonzero(is_poorer):
-        swapped[i], swapped[i + 1] = swapped[i + 1], swapped[i]
-    return swapped
+def _prefer_fuller(candles: CandleArrays, order: IntArray, last: IntArray) -> IntArray:
+    """The row to keep of each stamp: its last one, or an earlier one that says the same and its number of trades."""
+    position = np.arange(len(order))
+    is_known = candles.n_trades[order] != UNKNOWN_COUNT
+    fuller = np.maximum.accumulate(np.where(is_known, position, -1))[last]
+    first = np.concatenate(([0], last[:-1] + 1))  # where each stamp's rows begin
+    kept, other = order[last], order[np.maximum(fuller, 0)]
+    is_same = fuller >= first
+    for column in (candles.open, candles.high, candles.low, candles.close, candles.volume):
+        is_same &= column[kept] == column[other]
+    return np.where(is_same, other, kept)
 
 
 def split_months[Rows: TimedRows](rows: Rows) -> Iterator[tuple[dt.date, Rows]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from marketdata.ingest.errors import IngestError
 
 MAX_PACKED_BYTES = 64 * 2**20
-MAX_TEXT_BYTES = 128 * 2**20  # a month of 1m is 6 MiB
+MAX_TEXT_BYTES = 96 * 2**20  # a month of 1m is 6 MiB, a year 70
 MAX_RATIO = 200  # candles pack 3 to 10 times, flat ones some 60 times
 
 
