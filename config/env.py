@@ -17,11 +17,9 @@ def read_bool(name: str, default: bool) -> bool:
     word = os.environ.get(name)
     if word is None:
         return default
-    if word.strip().lower() in TRUE_WORDS:
-        return True
-    if word.strip().lower() in FALSE_WORDS:
-        return False
-    raise ImproperlyConfigured(f"{name}={word!r} is not a yes or no. Use 1 or 0.")
+    if word.strip().lower() not in TRUE_WORDS | FALSE_WORDS:
+        raise ImproperlyConfigured(f"{name}={word!r} is not a yes or no. Use 1 or 0.")
+    return word.strip().lower() in TRUE_WORDS
 
 
 def read_int(name: str, default: int, *, at_least: int, at_most: int) -> int:
@@ -39,9 +37,7 @@ def read_int(name: str, default: int, *, at_least: int, at_most: int) -> int:
 
 def read_list(name: str, default: list[str]) -> list[str]:
     word = os.environ.get(name)
-    if word is None:
-        return default
-    return [part.strip() for part in word.split(",") if part.strip()]
+    return default if word is None else [part.strip() for part in word.split(",") if part.strip()]
 
 
 def read_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
@@ -55,12 +51,10 @@ def open_folder(name: str, default: Path) -> Path:
     """The folder a variable names; made when missing, refused when nothing can be written there."""
     word = os.environ.get(name, "").strip()
     folder = (Path(word).expanduser() if word else default).absolute()
-    if folder.exists() and not folder.is_dir():
-        raise ImproperlyConfigured(f"{name}={folder} is a file; it must be a folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ImproperlyConfigured(f"{name}={folder} cannot be made: {error.strerror}.") from error
+        raise ImproperlyConfigured(f"{name}={folder} is no folder and cannot be made: {error.strerror}.") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ImproperlyConfigured(f"{name}={folder} cannot be written by this user.")
     return folder

@@ -77,9 +77,10 @@ def build_bundles(force: bool) -> None:
     esbuild([f"src/js/{name}.js" for name in CLASSIC], fresh, "--format=iife")
     esbuild(["src/css/app.css", "src/css/admin.css"], fresh)
     DIST.mkdir(exist_ok=True)
-    for file in fresh.iterdir():  # one by one: a server that is running never finds the folder missing
-        file.replace(DIST / file.name)
-    shutil.rmtree(fresh)
+    built = [file.replace(DIST / file.name) for file in fresh.iterdir()]  # a running server never misses the folder
+    fresh.rmdir()
+    for stale in set(DIST.iterdir()) - set(built):
+        stale.unlink()
     (DIST / STAMP).write_text(inputs)
 
 

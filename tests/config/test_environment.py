@@ -40,10 +40,10 @@ def test_a_missing_folder_is_made(monkeypatch, tmp_path):
 def test_a_file_is_no_folder(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("X", str(tmp_path / "file"))
-    with pytest.raises(ImproperlyConfigured, match="must be a folder"):
+    with pytest.raises(ImproperlyConfigured, match="is no folder"):
         env.open_folder("X", tmp_path)
     monkeypatch.setenv("X", str(tmp_path / "file" / "home"))
-    with pytest.raises(ImproperlyConfigured, match="cannot be made"):
+    with pytest.raises(ImproperlyConfigured, match="is no folder"):
         env.open_folder("X", tmp_path)
 
 
