@@ -10,9 +10,10 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.errors import RefusalSerializer
 from accounts.models import User
 from strategies import services
-from strategies.api.errors import ConflictSerializer, RefusalSerializer, StrategyAPIView
+from strategies.api.errors import ConflictSerializer, StrategyAPIView
 from strategies.api.filters import StrategyFilter
 from strategies.api.serializers import (
     DescribeSerializer,
