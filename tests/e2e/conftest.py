@@ -49,12 +49,16 @@ def faults(page, site):
     found = []
     page.on("console", lambda message: found.append(f"console: {message.text}") if message.type == "error" else None)
     page.on("pageerror", lambda error: found.append(f"script: {error}"))
-    page.on("requestfailed", lambda request: found.append(f"failed: {request.url} {request.failure}"))
+
+    def note_failure(request):
+        if request.failure != "net::ERR_ABORTED":  # a poll or a chart that the next page made needless
+            found.append(f"failed: {request.url} {request.failure}")
 
     def note(request):
         if not request.url.startswith((site.url, "data:", "blob:")):
             found.append(f"elsewhere: {request.url}")
 
+    page.on("requestfailed", note_failure)
     page.on("request", note)
     page.add_init_script(REPORT_VIOLATIONS)
     yield found

@@ -1,5 +1,6 @@
 """`make run` on a home that is not there yet, again, and stopped."""
 
+import os
 import subprocess
 import sys
 import time
@@ -29,8 +30,12 @@ def test_first_start_second_start_and_stop(fresh_site):
     assert wait_for_none(fresh_site)
 
     before = len(fresh_site.output)
-    assert fresh_site.start() < 5
-    assert "password:" not in fresh_site.output[before:]
+    seconds = fresh_site.start()
+    again = fresh_site.output[before:]
+    assert "password:" not in again
+    assert "Preparing the database" not in again
+    busy = os.getloadavg()[0] / (os.cpu_count() or 1)  # seconds mean little where others compute, too
+    assert seconds < 5 * max(1.0, busy)
     fresh_site.interrupt()
     assert wait_for_none(fresh_site)
 
