@@ -8,7 +8,6 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
 
 from accounts.api.errors import RefusalSerializer, answer_refusal
-from strategies.models import Strategy
 from strategies.services import StrategyError, VersionConflict
 
 
@@ -16,7 +15,7 @@ class ConflictSerializer(RefusalSerializer):
     latest = serializers.IntegerField(help_text="The number of the newest version.")
 
 
-class StrategyAPIView(GenericAPIView[Strategy]):
+class StrategyAPIView(GenericAPIView[Any]):
     """A view that also answers what the services of strategies refuse."""
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
@@ -25,9 +24,9 @@ class StrategyAPIView(GenericAPIView[Strategy]):
 
 def answer_strategy_refusal(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, StrategyError):
-        body = {"field": error.field, "code": error.code, "message": error.message}
-        return Response(body, status=status.HTTP_400_BAD_REQUEST)
+        refusal = {"field": error.field, "code": error.code, "message": error.message}
+        return Response(refusal, status=status.HTTP_400_BAD_REQUEST)
     if isinstance(error, VersionConflict):
-        body = {"field": "based_on", "code": error.code, "message": str(error), "latest": error.latest.number}
-        return Response(body, status=status.HTTP_409_CONFLICT)
+        conflict = {"field": "based_on", "code": error.code, "message": str(error), "latest": error.latest.number}
+        return Response(conflict, status=status.HTTP_409_CONFLICT)
     return answer_refusal(error, context)
