@@ -1,6 +1,7 @@
 """Candle rows for the API: what a query asks, checked, and the rows that answer it."""
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -115,7 +116,7 @@ def _read_rows(series_id: int, query: HistoryQuery) -> CandleArrays:
 
 def _parse_moment(name: str, text: str) -> int:
     try:
-        if text.strip().isdecimal() and len(text.strip()) > len("20250131"):
+        if re.fullmatch(r"[0-9]{9,}", text.strip()):
             time_ms = int(text)
         else:
             moment = dt.datetime.fromisoformat(text.strip())
@@ -129,6 +130,6 @@ def _parse_moment(name: str, text: str) -> int:
 
 
 def _parse_limit(text: str) -> int:
-    if not text.isdecimal() or not 1 <= len(text) <= 9 or not 1 <= int(text) <= MAX_LIMIT:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_LIMIT:
         raise HistoryError("limit", "out_of_range", f"The limit is a whole number from 1 to {MAX_LIMIT}.")
     return int(text)

@@ -64,7 +64,8 @@ def draw_strip(coverage: SeriesCoverage) -> CoverageStrip:
     while month < end:
         months.append(round((month.timestamp() * 1000 - coverage.first_ms) * scale, 2))
         month = _next_month(month)
-    missing = f"{len(coverage.gaps)} gaps" if coverage.gaps else "no gaps"
+    n_gaps = len(coverage.gaps)
+    missing = f"{n_gaps or 'no'} gap{'' if n_gaps == 1 else 's'}"
     label = f"Held from {first:%Y-%m-%d} to {end:%Y-%m-%d}, {missing}"
     return CoverageStrip(tuple(gaps), tuple(months) if len(months) <= 60 else (), label)
 
