@@ -1,6 +1,7 @@
 """From a fresh outcome or from stored files to a RunReport."""
 
 import platform
+import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -98,7 +99,9 @@ def load_bars(report: RunReport) -> Bars:
 def read_versions() -> Mapping[str, str]:
     """What computes results here: shown with them, so that they can be made again."""
     versions = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
-    for package in ("hindsight", "numpy", "numba", "pandas", "pandas-ta", "TA-Lib"):
+    with (Path(settings.BASE_DIR) / "pyproject.toml").open("rb") as file:
+        versions = {"Hindsight": tomllib.load(file)["project"]["version"], **versions}
+    for package in ("numpy", "numba", "pandas", "pandas-ta", "TA-Lib"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

@@ -2,7 +2,7 @@
 
 import shlex
 
-from backtests.engine.request import DEFAULT_FEES, FillPolicy, MarginMode, PathRule, RunRequest, TradingMarket
+from backtests.engine.request import DEFAULT_FEES, FillPolicy, MarginMode, PathRule, TradingMarket
 from backtests.presentation.numbers import (
     format_leverage,
     format_number,
@@ -20,8 +20,9 @@ type Fact = tuple[str, str]
 MARKET_WORDS = {TradingMarket.SPOT: "Spot", TradingMarket.USDM: "USD-M futures"}
 
 
-def list_assumptions(request: RunRequest) -> list[Fact]:
+def list_assumptions(report: RunReport) -> list[Fact]:
     """How orders fill and what they cost, in the order in which a reader asks."""
+    request = report.request
     is_close = request.fill is FillPolicy.CLOSE
     facts = [
         ("Market orders fill", "at the bar's close" if is_close else "at the next bar's open"),
@@ -36,11 +37,20 @@ def list_assumptions(request: RunRequest) -> list[Fact]:
                 "Leverage",
                 f"{format_leverage(request.leverage)} default, {format_leverage(request.max_leverage)} at most",
             ),
-            ("Funding", "charged" if request.funding else "off"),
+            ("Funding", _say_funding(report)),
         ]
     adverse = request.path is PathRule.PESSIMISTIC
     facts.append(("Path inside a bar", "adverse extreme first" if adverse else "favourable extreme first"))
     return facts
+
+
+def _say_funding(report: RunReport) -> str:
+    if not report.request.funding:
+        return "off"
+    codes = {warning.code for warning in report.warnings}
+    if "funding_not_held" in codes:
+        return "none: no rates are held"
+    return "charged where rates are held" if "funding_partly_held" in codes else "charged"
 
 
 def list_run_facts(report: RunReport) -> list[Fact]:
@@ -91,7 +101,7 @@ def list_data_facts(report: RunReport) -> list[Fact]:
 def list_result_facts(report: RunReport) -> list[Fact]:
     """The hash of all rows of record, and what computed them."""
     facts = [("Result hash", report.result_hash)]
-    facts += [(name if name != "hindsight" else "Hindsight", text) for name, text in report.versions.items()]
+    facts += list(report.versions.items())
     facts.append(("Isolation of the strategy", report.jail_level or "none"))
     facts += [(f"Time: {name}", format_seconds(seconds)) for name, seconds in report.timings.items()]
     return facts

@@ -83,7 +83,8 @@ class LiveState:
 
     stage: str
     percent: int | None
-    bars: str
+    n_done: str
+    n_total: str
     bars_per_s: str
     eta: str
     equity: str
@@ -135,7 +136,8 @@ def live_state(run: BacktestRun) -> LiveState:
     return LiveState(
         stage=stage,
         percent=percent_done(progress),
-        bars=f"{n_done:,} of {n_total:,}" if n_total else DASH,
+        n_done=f"{n_done:,}" if n_total else DASH,
+        n_total=f"{n_total:,} bars" if n_total else "",
         bars_per_s=f"{rate:,.0f}" if rate else DASH,
         eta=format_seconds(progress.get("eta_s")),
         equity=format_number(progress.get("equity")),

@@ -18,7 +18,7 @@ from backtests.artifacts import ArtifactError
 from backtests.charts import CHART_VERSION, ChartView, draw_run
 from backtests.models import BacktestRun
 from backtests.presentation import facts, figures, tables
-from backtests.presentation.numbers import format_time
+from backtests.presentation.numbers import format_seconds, format_time
 from backtests.presentation.runs import FAILURE_WORDS, run_row
 from backtests.reports import load_bars, load_report
 from backtests.run_report import RunReport
@@ -59,7 +59,7 @@ def run_detail(request: AuthedRequest, run_id: str) -> HttpResponse:
         "tab_template": f"backtests/_run_{tab}.html",
         "report": report,
         "strip": figures.strip_figures(report),
-        "assumptions": facts.list_assumptions(report.request),
+        "assumptions": facts.list_assumptions(report),
         "quote": figures.quote_asset(report.request.symbol),
         **_TAB_CONTEXTS[tab](request, run, report),
     }
@@ -143,6 +143,9 @@ def _failure_context(run: BacktestRun) -> dict[str, Any]:
         "row": run_row(run),
         "failure": failure,
         "title": FAILURE_WORDS.get(run.failure_code, "The run failed"),
+        "duration": format_seconds((run.finished_at - run.started_at).total_seconds())
+        if run.started_at and run.finished_at
+        else "",
         "bar_time": format_time(failure.get("bar_time_ms")),
         "log_tail": failure.get("log_tail") or run.progress.get("log_tail") or [],
     }

@@ -6,6 +6,7 @@ import candlestick from "plotly.js/lib/candlestick";
 Plotly.register([bar, candlestick]);
 
 const ZOOM_DELAY_MS = 150;
+const SERIES = [2, 3, 6, 1, 4, 5]; // the colours of equity, gain and loss come last
 const CONFIG = {
   displaylogo: false,
   responsive: true,
@@ -56,7 +57,7 @@ function paintTrace(trace, ink) {
   } else if (role === "muted") {
     trace.marker = { color: ink["text-muted"] };
   } else if (role.startsWith("series")) {
-    trace.line = { ...trace.line, color: ink[`series-${Number(role.slice(6)) + 1}`] };
+    trace.line = { ...trace.line, color: ink[`series-${SERIES[Number(role.slice(6))]}`] };
   } else if (role in lines) {
     trace.line = { ...trace.line, color: lines[role] };
     if (trace.fill) trace.fillcolor = fade(lines[role], 0.18);

@@ -1,127 +1,30 @@
-"""A report and its bars as one Plotly figure, at a level of detail that fits the screen.
+"""The figure of a run: panes that share one time axis.
 
 Colours are not set here: every trace names its role in `meta`, and the page paints roles from its own tokens, so
 that one answer serves both themes.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from html import escape
 from typing import Any, ClassVar
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
-from tsdownsample import MinMaxLTTBDownsampler
 
+from backtests.charts.detail import Candles, ChartView, FloatArray, IntArray, merge_bars, say_detail, thin_points
+from backtests.charts.marks import list_marks
 from backtests.engine.request import Bars
 from backtests.run_report import DrawnSeries, Rows, RunReport
 
-type FloatArray = NDArray[np.float64]
-type IntArray = NDArray[np.int64]
-
 CHART_VERSION = 1  # part of the address of a chart: raise it when the same run should give another figure
-MAX_CANDLES = 1_200
-MAX_POINTS = 2_000
-MAX_TRADES_MARKED = 120
-PX_PER_CANDLE = 3
-PX_PER_TRADE = 10
 DENSITY_BINS = 120
-
-_MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
-_NICE_MS = (
-    *(n * _MINUTE for n in (1, 2, 3, 5, 10, 15, 20, 30)),
-    *(n * _HOUR for n in (1, 2, 3, 4, 6, 8, 12)),
-    *(n * _DAY for n in (1, 2, 3, 7, 14, 28)),
-)
+MAX_NAME = 60
 
 
-@dataclass(frozen=True, slots=True)
-class ChartView:
-    """What is asked for: a half-open span in UTC ms and the width of the plot in CSS pixels."""
-
-    from_ms: int
-    to_ms: int
-    px: int = 1_200
-
-    @property
-    def max_candles(self) -> int:
-        return max(60, min(MAX_CANDLES, self.px // PX_PER_CANDLE))
-
-    @property
-    def max_trades_marked(self) -> int:
-        return min(MAX_TRADES_MARKED, self.px // PX_PER_TRADE)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Candles:
-    """Bars merged into buckets of `bucket_ms`; open_ms is the start of each bucket's first bar."""
-
-    open_ms: IntArray
-    open: FloatArray
-    high: FloatArray
-    low: FloatArray
-    close: FloatArray
-    volume: FloatArray
-    bucket_ms: int
-
-    def __len__(self) -> int:
-        return len(self.open_ms)
-
-
-def merge_bars(bars: Bars, timeframe_ms: int, max_candles: int) -> Candles:
-    """At most `max_candles` candles over the same bars: first open, highest high, lowest low, last close.
-
-    Buckets lie on the UTC grid of a round length, so that panning does not make candles flicker.
-    """
-    bucket_ms = _bucket_ms(bars.open_ms, timeframe_ms, max_candles)
-    if not len(bars):
-        none = np.empty(0)
-        return Candles(bars.open_ms, none, none, none, none, none, bucket_ms)
-    bucket = bars.open_ms // bucket_ms
-    starts = np.flatnonzero(np.concatenate(([True], bucket[1:] != bucket[:-1])))
-    ends = np.append(starts[1:], len(bucket)) - 1
-    return Candles(
-        bars.open_ms[starts],
-        bars.open[starts],
-        np.maximum.reduceat(bars.high, starts),
-        np.minimum.reduceat(bars.low, starts),
-        bars.close[ends],
-        np.add.reduceat(bars.volume, starts),
-        bucket_ms,
+def _slice_bars(bars: Bars, first: int, end: int) -> Bars:
+    span = slice(first, end)
+    return Bars(
+        bars.open_ms[span], bars.open[span], bars.high[span], bars.low[span], bars.close[span], bars.volume[span]
     )
-
-
-def _bucket_ms(open_ms: IntArray, timeframe_ms: int, max_candles: int) -> int:
-    if len(open_ms) <= max_candles:
-        return timeframe_ms
-    for nice_ms in _NICE_MS:
-        if nice_ms > timeframe_ms and nice_ms % timeframe_ms == 0:
-            n_buckets = len(np.unique(open_ms // nice_ms))
-            if n_buckets <= max_candles:
-                return nice_ms
-    span_ms = int(open_ms[-1] - open_ms[0]) + timeframe_ms
-    return -(-span_ms // (max_candles - 1) // timeframe_ms) * timeframe_ms
-
-
-def thin_points(x: IntArray, y: FloatArray, keep: Sequence[int] = (), max_points: int = MAX_POINTS) -> IntArray:
-    """Indexes of at most `max_points` points that draw like all of them (MinMaxLTTB).
-
-    The first, the last and those named in `keep` are always among them.
-    """
-    if len(x) <= max_points:
-        return np.arange(len(x))
-    forced = np.array([0, len(x) - 1, *keep], dtype=np.int64)
-    n_out = max_points - len(forced)
-    chosen = MinMaxLTTBDownsampler().downsample(x, np.ascontiguousarray(y), n_out=n_out)
-    return np.unique(np.concatenate((chosen.astype(np.int64), forced)))
-
-
-def format_duration(ms: int) -> str:
-    """ "90 min", "4 h", "2 d": the largest unit that divides the length."""
-    for unit_ms, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
-        if ms % unit_ms == 0:
-            return f"{ms // unit_ms} {unit}"
-    return f"{ms / 1000:g} s"
 
 
 def draw_run(report: RunReport, bars: Bars, view: ChartView) -> dict[str, Any]:
@@ -138,25 +41,12 @@ def draw_run(report: RunReport, bars: Bars, view: ChartView) -> dict[str, Any]:
     panes.add_drawn()
     panes.add_equity()
     return {
-        "figure": panes.figure().to_dict(),
-        "title": _say_detail(candles, int(end - first), report.request.timeframe),
+        "figure": _without_arrays(panes.figure().to_dict()),
+        "title": say_detail(candles, int(end - first), report.request.timeframe),
         "note": note,
         "from_ms": view.from_ms,
         "to_ms": view.to_ms,
     }
-
-
-def _say_detail(candles: Candles, n_bars: int, timeframe: str) -> str:
-    if len(candles) == n_bars:
-        return f"{n_bars:,} bars of {timeframe}, each one drawn"
-    return f"{n_bars:,} bars of {timeframe}, drawn as {len(candles):,} candles of {format_duration(candles.bucket_ms)}"
-
-
-def _slice_bars(bars: Bars, first: int, end: int) -> Bars:
-    span = slice(first, end)
-    return Bars(
-        bars.open_ms[span], bars.open[span], bars.high[span], bars.low[span], bars.close[span], bars.volume[span]
-    )
 
 
 def _moments(time_ms: IntArray) -> FloatArray:
@@ -211,7 +101,7 @@ class _Panes:
         if len(seen) > view.max_trades_marked:
             self._add_density(seen)
             return f"{len(seen):,} trades in view. Zoom in to {view.max_trades_marked} or fewer to see each of them."
-        for role, label, symbol, x, y, text in _marks(seen):
+        for role, label, symbol, x, y, text in list_marks(seen):
             inside = (x >= view.from_ms) & (x <= view.to_ms) & np.isfinite(y)
             if inside.any():
                 self.add(
@@ -254,7 +144,8 @@ class _Panes:
             x, y = x[shown], y[shown]
             kept = thin_points(x, y)
             pane = "price" if series.pane == "price" else f"pane {series.pane}"
-            self.add(pane, series.pane, _line(x[kept], y[kept], series.name, f"series{i % 6}", width=1.3))
+            name, title = _plain(series.name), _plain(series.pane)
+            self.add(pane, title, _line(x[kept], y[kept], name, f"series{i % 6}", width=1.3))
 
     def add_equity(self) -> None:
         equity = self.report.tables["equity"]
@@ -345,31 +236,22 @@ def _line(x: IntArray, y: FloatArray, name: str, role: str, width: float = 1.6, 
     return go.Scatter(x=_moments(x), y=np.asarray(y), mode="lines", name=name, line=line, meta={"role": role}, **more)
 
 
+def _without_arrays(value: Any) -> Any:
+    """Plotly packs arrays into base64, but leaves some (empty ones, for example) as they are."""
+    if isinstance(value, dict):
+        return {name: _without_arrays(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_arrays(part) for part in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _plain(text: str) -> str:
+    """Words of a strategy as text: plotly.js reads some tags in names and titles."""
+    return escape(text[:MAX_NAME], quote=False)
+
+
 def _drawn_values(series: DrawnSeries, table: Rows, points: Rows) -> tuple[IntArray, FloatArray]:
     if series.column:
         return np.ascontiguousarray(table["time_ms"]), np.ascontiguousarray(table[series.column])
     own = points[points["i_series"] == series.i_series]
     return np.ascontiguousarray(own["time_ms"]), np.ascontiguousarray(own["value"])
-
-
-def _marks(trades: Rows) -> list[tuple[str, str, str, IntArray, FloatArray, list[str]]]:
-    """Role, label, symbol, times, prices and texts of each kind of mark: shape and filling tell what colour tells."""
-    is_long, is_liquidated = trades["side"] > 0, trades["exit_reason"] == 6
-    is_closed = trades["exit_ms"] >= 0
-    groups = (
-        ("gain-mark", "Long entry", "triangle-up", is_long, "entry"),
-        ("loss-mark", "Short entry", "triangle-down", ~is_long, "entry"),
-        ("exit-win", "Exit with a win", "circle-open", is_closed & ~is_liquidated & (trades["pnl"] > 0), "exit"),
-        ("exit-loss", "Exit with a loss", "square-open", is_closed & ~is_liquidated & (trades["pnl"] <= 0), "exit"),
-        ("liquidation", "Liquidation", "x", is_liquidated, "exit"),
-    )
-    return [
-        (role, label, symbol, rows[f"{end}_ms"], rows[f"{end}_price"], [_say_mark(label, row, end) for row in rows])
-        for role, label, symbol, chosen, end in groups
-        for rows in (trades[chosen],)
-    ]
-
-
-def _say_mark(label: str, trade: Any, end: str) -> str:
-    text = f"{label} #{trade['trade_id'] + 1}: {trade['qty']:.8g} at {trade[f'{end}_price']:,.8g}"
-    return text if end == "entry" else f"{text}, PnL {trade['pnl']:+,.2f}"

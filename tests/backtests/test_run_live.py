@@ -1,0 +1,74 @@
+import pytest
+from django.urls import reverse
+
+from backtests.models import BacktestRun
+from tests.builders import build_run
+
+PROGRESS = {
+    "n_done": 4_464,
+    "n_total": 44_640,
+    "bars_per_s": 123_456.7,
+    "eta_s": 75.0,
+    "equity": 10_234.5,
+    "log_tail": ["bought <b>one</b>"],
+}
+
+
+@pytest.fixture
+def running(owner):
+    run = build_run(owner)
+    claimed = BacktestRun.objects.claim(run.pk)
+    assert claimed.beat("running", PROGRESS)
+    return claimed
+
+
+def live(client, run):
+    return client.get(reverse("run_live", args=[run.pk]), headers={"HX-Request": "true"})
+
+
+def test_a_running_run_shows_stage_percent_rate_time_left_equity_and_log(owner_client, running):
+    fragment = live(owner_client, running).text
+    for text in ("Running the strategy", "10&nbsp;%", "4,464", "44,640 bars", "123,457", "1 min 15 s", "10,234.50"):
+        assert text in fragment, text
+    assert "bought &lt;b&gt;one&lt;/b&gt;" in fragment
+    assert "Cancel" in fragment
+
+
+def test_it_polls_each_second_while_running_and_every_two_when_queued(owner_client, owner, running):
+    assert 'hx-trigger="every 1s"' in live(owner_client, running).text
+    queued = build_run(owner)
+    fragment = live(owner_client, queued).text
+    assert 'hx-trigger="every 2s"' in fragment
+    assert "Waiting for a free worker" in fragment
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
+def test_the_fragment_of_a_finished_run_carries_no_trigger_and_asks_for_the_page(owner_client, owner, status):
+    answer = live(owner_client, build_run(owner, status))
+    assert "hx-trigger" not in answer.text
+    assert "hx-get" not in answer.text
+    assert answer["HX-Refresh"] == "true"
+
+
+def test_the_fragment_of_an_active_run_does_not_ask_for_the_page(owner_client, running):
+    assert "HX-Refresh" not in live(owner_client, running)
+
+
+def test_the_page_of_an_active_run_contains_the_fragment_and_is_not_cached(owner_client, running):
+    page = owner_client.get(reverse("run_detail", args=[running.pk]))
+    assert 'id="run-live"' in page.text
+    assert "no-store" in page["Cache-Control"]
+
+
+def test_a_run_that_has_just_been_claimed_shows_its_stage_without_numbers(owner_client, owner):
+    run = build_run(owner)
+    BacktestRun.objects.claim(run.pk)
+    fragment = live(owner_client, run).text
+    assert "Reading the candles" in fragment
+    assert "<progress" in fragment
+
+
+def test_strangers_and_anonymous_see_nothing(stranger_client, anonymous, running):
+    assert live(stranger_client, running).status_code == 404
+    assert live(anonymous, running).status_code == 302
+    assert stranger_client.post(reverse("run_live", args=[running.pk])).status_code == 405
