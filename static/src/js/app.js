@@ -116,4 +116,14 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+// What scrolls must scroll by keyboard too.
+function letKeysScroll() {
+  for (const box of document.querySelectorAll(".table-scroll, .code, .log")) {
+    if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
+  }
+}
+document.addEventListener("htmx:afterSettle", letKeysScroll);
+addEventListener("resize", letKeysScroll);
+
 showChoices();
+letKeysScroll();
