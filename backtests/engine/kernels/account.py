@@ -1,0 +1,54 @@
+"""Balances: what the wallet holds, what of it is bound, what it is worth at the marks."""
+
+from backtests.engine.kernels.compiler import kernel
+from backtests.engine.kernels.state import Row, Sim
+
+
+@kernel
+def unrealised_pnl(position: Row) -> float:
+    """Side x qty x (mark - entry), at the mark where the position stands now."""
+    if position["steps"] == 0:
+        return 0.0
+    return float(position["qty"] * (position["mark"] - position["entry_price"]))
+
+
+@kernel
+def total_unrealised_pnl(sim: Sim) -> float:
+    total = 0.0
+    for i_symbol in range(sim.positions.shape[0]):
+        total += unrealised_pnl(sim.positions[i_symbol])
+    return total
+
+
+@kernel
+def margin_balance(sim: Sim) -> float:
+    """Equity: wallet balance + unrealised PnL."""
+    return float(sim.account["wallet_balance"] + total_unrealised_pnl(sim))
+
+
+@kernel
+def bound_margin(sim: Sim) -> float:
+    """The isolated wallets of all positions."""
+    bound = 0.0
+    for i_symbol in range(sim.positions.shape[0]):
+        bound += sim.positions[i_symbol]["isolated_wallet"]
+    return bound
+
+
+@kernel
+def available_balance(sim: Sim) -> float:
+    """What new entries may use."""
+    return float(sim.account["wallet_balance"] - bound_margin(sim))
+
+
+@kernel
+def change_wallet(sim: Sim, change: float) -> None:
+    """Book cash. The wallet is never negative: what it cannot bear was covered before, to the last rounding."""
+    sim.account["wallet_balance"] = max(sim.account["wallet_balance"] + change, 0.0)
+
+
+@kernel
+def note_ruin(sim: Sim) -> None:
+    """An account without equity cannot come back: nothing pays in."""
+    if not margin_balance(sim) > 0.0:
+        sim.account["is_ruined"] = True

@@ -1,0 +1,95 @@
+"""Margin tiers, maintenance margin and the liquidation price."""
+
+from backtests.engine.kernels.account import unrealised_pnl
+from backtests.engine.kernels.compiler import kernel
+from backtests.engine.kernels.state import Row, Rows, Sim
+
+
+@kernel
+def find_tier(tiers: Rows, n_tiers: int, notional: float) -> int:
+    """The last tier whose floor the notional reaches; the last one is open-ended."""
+    i_tier = 0
+    while i_tier + 1 < n_tiers and notional >= tiers[i_tier + 1]["floor"]:
+        i_tier += 1
+    return i_tier
+
+
+@kernel
+def maintenance_of(tiers: Rows, n_tiers: int, notional: float) -> float:
+    """Maintenance margin = notional x rate - cumulative amount."""
+    if n_tiers == 0:
+        return 0.0
+    tier = tiers[find_tier(tiers, n_tiers, notional)]
+    return float(notional * tier["maintenance_rate"] - tier["cumulative"])
+
+
+@kernel
+def liquidation_level(side: int, qty: float, entry_price: float, balance: float, tiers: Rows) -> float:
+    """The mark at which margin balance = maintenance margin: a long is due at or below it, a short at or above.
+
+    `balance` is wallet balance - other positions' maintenance margin + their unrealised PnL. The formula is taken
+    for every tier, and the worst of them counts: maintenance margin is the largest of the tiers' lines, so the true
+    level is the first that any of them gives. Looking for the tier that contains the result fails at the edges.
+    """
+    level = 0.0
+    for i_tier in range(tiers.shape[0]):
+        rate = tiers[i_tier]["maintenance_rate"]
+        numerator = balance + tiers[i_tier]["cumulative"] - side * qty * entry_price
+        at_tier = numerator / (qty * rate - side * qty)
+        if i_tier == 0 or (at_tier - level) * side > 0.0:
+            level = at_tier
+    return level
+
+
+@kernel
+def position_maintenance(sim: Sim, i_symbol: int) -> float:
+    """Maintenance margin of a position at its mark."""
+    position = sim.positions[i_symbol]
+    if position["steps"] == 0:
+        return 0.0
+    notional = abs(position["qty"]) * position["mark"]
+    return maintenance_of(sim.rules.tiers[i_symbol], sim.rules.symbols[i_symbol]["n_tiers"], notional)
+
+
+@kernel
+def refresh_liquidation_level(sim: Sim, i_symbol: int) -> None:
+    """After every change of a position or of its isolated wallet."""
+    position = sim.positions[i_symbol]
+    n_tiers = sim.rules.symbols[i_symbol]["n_tiers"]
+    if position["steps"] == 0 or sim.rules.run["is_spot"]:
+        position["liquidation_level"] = 0.0
+        return
+    position["liquidation_level"] = liquidation_level(
+        1 if position["steps"] > 0 else -1,
+        abs(position["qty"]),
+        position["entry_price"],
+        position["isolated_wallet"],
+        sim.rules.tiers[i_symbol][:n_tiers],
+    )
+
+
+@kernel
+def is_due(position: Row, mark: float) -> bool:
+    """Whether the position is liquidated at this mark. Equal counts: margin balance <= maintenance margin."""
+    steps = position["steps"]
+    level = position["liquidation_level"]
+    return bool((steps > 0 and mark <= level) or (steps < 0 and mark >= level))
+
+
+@kernel
+def position_margin_ratio(sim: Sim, i_symbol: int) -> float:
+    """Maintenance margin / (isolated wallet + uPnL); 0 when flat or on spot, 1 where nothing is left."""
+    position = sim.positions[i_symbol]
+    if position["steps"] == 0 or sim.rules.run["is_spot"]:
+        return 0.0
+    balance = position["isolated_wallet"] + unrealised_pnl(position)
+    return position_maintenance(sim, i_symbol) / balance if balance > 0.0 else 1.0
+
+
+@kernel
+def margin_ratio(sim: Sim) -> float:
+    """The largest margin ratio of any position."""
+    largest = 0.0
+    for i_symbol in range(sim.positions.shape[0]):
+        largest = max(largest, position_margin_ratio(sim, i_symbol))
+    return largest

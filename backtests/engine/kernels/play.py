@@ -1,0 +1,172 @@
+"""The one driver: bars and commands in order. `run` calls it piece by piece, `replay` in one go.
+
+The order of events in a step is `play_step`, then the strategy's commands, then `write_equity_row`.
+"""
+
+from backtests.engine.kernels.account import note_ruin
+from backtests.engine.kernels.bars import choose_ways, set_marks_at_close, set_marks_at_open, set_marks_on_path
+from backtests.engine.kernels.commands import play_command
+from backtests.engine.kernels.compiler import entry_kernel, kernel
+from backtests.engine.kernels.equity import note_path, note_whole_bar, write_equity_row
+from backtests.engine.kernels.funding import charge_funding, skip_funding
+from backtests.engine.kernels.liquidation import find_due_on_path, liquidate_due, liquidate_on_path
+from backtests.engine.kernels.margin import is_due, margin_ratio
+from backtests.engine.kernels.matching import fill_waiting_at_open
+from backtests.engine.kernels.orders import cancel_waiting
+from backtests.engine.kernels.state import Moment, Rows, Sim
+from backtests.engine.kernels.types import OrderStatus, Reason
+
+
+@entry_kernel
+def play(sim: Sim, commands: Rows, n_commands: int, i_bar: int) -> bool:
+    """Play the commands not yet played, each at the close of its step, and the steps up to and with i_bar.
+
+    False when a table may run out of rows: let the tables grow and call again; nothing is lost or done twice.
+    """
+    account = sim.account
+    while account["n_commands"] < n_commands:
+        command = commands[account["n_commands"]]
+        if not advance(sim, min(command["i_bar"], i_bar)):
+            return False
+        if command["i_bar"] > i_bar:
+            return True
+        if not has_room(sim, 1):
+            return False
+        account["n_commands"] += 1
+        play_command(sim, command)
+    return advance(sim, i_bar)
+
+
+@kernel
+def advance(sim: Sim, i_bar: int) -> bool:
+    """Close the steps before i_bar with their equity rows, and let happen what happens up to i_bar."""
+    account = sim.account
+    while account["i_bar"] < i_bar and not account["is_ruined"]:
+        step = account["i_bar"] + 1
+        if not has_room(sim, sim.market.first_fine[step + 1] - sim.market.first_fine[step]):
+            return False
+        if account["i_bar"] >= sim.rules.run["first_bar"]:
+            write_equity_row(sim, account["i_bar"])
+        account["i_bar"] = step
+        play_step(sim, step)
+    return True
+
+
+@kernel
+def has_room(sim: Sim, n_fine: int) -> bool:
+    """Whether the tables hold what so many finest bars can bring at most."""
+    account = sim.account
+    most = 4 * (account["n_waiting"] + sim.positions.shape[0] + 1) * n_fine
+    books = sim.books
+    return bool(
+        account["n_fills"] + most <= books.fills.shape[0]
+        and account["n_trades"] + most <= books.trades.shape[0]
+        and account["n_liquidations"] + most <= books.liquidations.shape[0]
+        and account["n_orders"] + most <= books.orders.shape[0]
+        and account["n_waiting"] + most <= books.waiting.shape[0]
+        and (not sim.rules.run["is_listening"] or account["n_events"] + 4 * most <= books.events.shape[0])
+    )
+
+
+@kernel
+def play_step(sim: Sim, i_bar: int) -> None:
+    """Steps 1 to 4 of the order of events, for every finest bar."""
+    market = sim.market
+    account = sim.account
+    for i_fine in range(market.first_fine[i_bar], market.first_fine[i_bar + 1]):
+        account["i_next_funding"] = skip_funding(market.funding, account["i_next_funding"], i_fine)
+        if can_happen(sim, i_fine, account["i_next_funding"]):
+            play_bar(sim, Moment(i_bar, i_fine, market.fine_ms[i_fine]))
+        else:
+            note_whole_bar(sim, i_fine)
+
+
+@kernel
+def play_bar(sim: Sim, moment: Moment) -> None:
+    """One finest bar in which something may happen."""
+    set_marks_at_open(sim, moment.i_fine)
+    charge_funding(sim, moment, False)
+    liquidate_due(sim, moment)
+    fill_waiting_at_open(sim, moment)
+    charge_funding(sim, moment, True)
+    walk_path(sim, moment)
+    set_marks_at_close(sim, moment.i_fine)
+    note_ruin(sim)
+
+
+@kernel
+def walk_path(sim: Sim, moment: Moment) -> None:
+    """Let happen what happens between open and close, in the order of the clock."""
+    choose_ways(sim, moment.i_fine)
+    clock = 0.0
+    while sim.account["n_open"] > 0:
+        i_symbol, time = find_due_on_path(sim, moment, clock)
+        if i_symbol < 0:
+            break
+        note_path(sim, moment.i_fine, clock, time)
+        set_marks_on_path(sim, moment.i_fine, time)
+        liquidate_on_path(sim, moment, i_symbol, time)
+        clock = time
+    note_path(sim, moment.i_fine, clock, 3.0)
+
+
+@kernel
+def can_happen(sim: Sim, i_fine: int, i_next_funding: int) -> bool:
+    """Whether anything but the passing of time can happen in a finest bar. Must never be False wrongly.
+
+    i_next_funding: the first stamp that is not before this bar.
+    """
+    account = sim.account
+    if account["n_waiting"] > 0:
+        return True
+    if account["n_open"] == 0:
+        return False
+    funding = sim.market.funding
+    if i_next_funding < funding.shape[0] and funding[i_next_funding]["i_fine"] == i_fine:
+        return True
+    for i_symbol in range(sim.positions.shape[0]):
+        position = sim.positions[i_symbol]
+        bar = sim.market.mark[i_symbol, i_fine]
+        if position["steps"] != 0 and (is_due(position, bar["low"]) or is_due(position, bar["high"])):
+            return True
+    return False
+
+
+@entry_kernel
+def find_next_event(sim: Sim, i_from: int, i_to: int) -> int:
+    """The first step from i_from on, before i_to, in which anything can happen; i_to when none."""
+    account = sim.account
+    if account["n_waiting"] == 0 and account["n_open"] == 0:
+        return i_to
+    market = sim.market
+    i_next_funding = account["i_next_funding"]
+    for i_bar in range(i_from, i_to):
+        for i_fine in range(market.first_fine[i_bar], market.first_fine[i_bar + 1]):
+            i_next_funding = skip_funding(market.funding, i_next_funding, i_fine)
+            if can_happen(sim, i_fine, i_next_funding):
+                return i_bar
+    return i_to
+
+
+@entry_kernel
+def read_margin_ratio(sim: Sim, i_bar: int) -> float:
+    """At the close of the step; nothing may have happened since the last step played."""
+    set_marks_at_close(sim, sim.market.first_fine[i_bar + 1] - 1)
+    return margin_ratio(sim)
+
+
+@entry_kernel
+def finish(sim: Sim) -> None:
+    """After the last step: its equity row, and an end for what still waits."""
+    account = sim.account
+    if account["is_finished"]:
+        return
+    account["is_finished"] = True
+    i_bar = account["i_bar"]
+    write_equity_row(sim, i_bar)
+    i_fine = sim.market.first_fine[i_bar + 1] - 1
+    moment = Moment(i_bar, i_fine, sim.market.step_ms[i_bar] + sim.rules.run["timeframe_ms"])
+    if account["is_ruined"]:
+        cancel_waiting(sim, moment, -1, OrderStatus.CANCELLED, Reason.RUINED)
+    else:
+        cancel_waiting(sim, moment, -1, OrderStatus.EXPIRED, Reason.END_OF_DATA)

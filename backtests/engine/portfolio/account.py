@@ -1,0 +1,306 @@
+"""Account: the readable face over the kernels' state, which the loop and the strategy use."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtests.engine.cursor import Cursor
+from backtests.engine.errors import OrderError
+from backtests.engine.kernels.types import COMMAND, CommandKind, EventKind, OrderStatus, SizeKind
+from backtests.engine.portfolio.market import bar_columns, build_market
+from backtests.engine.portfolio.simulation import Simulation, build_rules
+from backtests.engine.request import Feed, RunRequest, TradingMarket
+from backtests.engine.result import CommandLog, EngineResult, Rows
+
+NAN = math.nan
+_NOT_YET = "Limit, stop, attached and trailing orders are not available yet; market orders are."
+
+
+class Account:
+    """One run's account, at the close of the bar under the cursor.
+
+    Bars count over the union of the symbols' opens, warm-up included; the span starts at `first_bar`. Calls that
+    can never be an order raise OrderError; refused orders do not raise: read their fate with `order(id)`.
+    `i_symbol` counts in the order of RunRequest.symbols; 0 is the primary.
+    """
+
+    def __init__(self, request: RunRequest, feed: Feed) -> None:
+        self.request = request
+        self.feed = feed
+        market = build_market(request, feed)
+        self.open_ms: NDArray[np.int64] = market.step_ms  # the timeline
+        self.n_bars = len(market.step_ms)
+        self.first_bar = int(np.searchsorted(market.step_ms, request.from_ms))
+        self.simulation = Simulation(market, build_rules(request, feed, self.first_bar), request.initial_balance)
+        self.cursor = Cursor(self.first_bar - 1)
+        self.has_acted = False  # since the loop last looked
+        self.is_open = False  # the loop opens it for the bars of the span
+        self._is_listening = False
+        self._is_spot = request.market is TradingMarket.SPOT
+        self._commands = np.zeros(256, COMMAND)
+        self._n_commands = 0
+        self._tags: dict[str, int] = {}
+        account, positions = self.simulation.account, self.simulation.positions
+        # Memoryviews hand out plain numbers several times faster than records do.
+        self._wallet = memoryview(account["wallet_balance"])
+        self._n_orders = memoryview(account["n_orders"])
+        self._ruined = memoryview(account["is_ruined"])
+        self._qty = memoryview(positions["qty"])
+        self._entry = memoryview(positions["entry_price"])
+        self._isolated = memoryview(positions["isolated_wallet"])
+        self._margin = memoryview(positions["initial_margin"])
+        self._level = memoryview(positions["liquidation_level"])
+        closes = market.mark["close"][:, market.first_fine[1:] - 1]  # [n_symbols, n_bars]
+        self._marks = [memoryview(row) for row in np.ascontiguousarray(closes)]
+
+    @property
+    def i_bar(self) -> int:
+        return self.cursor.i_bar
+
+    @property
+    def is_ruined(self) -> bool:
+        return bool(self._ruined[0])
+
+    def bar_columns(self, i_symbol: int = 0) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.bool_] | None]:
+        """open, high, low, close, volume over the timeline, and where the symbol has a bar (None: everywhere)."""
+        return bar_columns(self.feed.symbols[i_symbol].bars, self.open_ms)
+
+    # What the loop does with it.
+    def open(self, *, is_listening: bool) -> None:
+        """The bars of the span begin; from here on orders are possible."""
+        self.is_open = True
+        self._is_listening = is_listening
+        self.simulation.listen(is_listening)
+
+    def find_next_event(self, i_from: int, i_to: int) -> int:
+        """The first bar from i_from on, before i_to, in which anything can happen; i_to when none."""
+        return self.simulation.find_next_event(i_from, i_to)
+
+    def catch_up(self) -> None:
+        """Let happen what happens up to the bar under the cursor."""
+        self.simulation.play(self._commands, self._n_commands, self.cursor.i_bar)
+
+    def take_events(self) -> list[tuple[EventKind, int]]:
+        """What happened since the last call, in order; empty when no one listens."""
+        return self.simulation.take_events() if self._is_listening else []
+
+    def close(self) -> None:
+        """After the last bar, or after ruin: no more orders; what waits expires."""
+        self.catch_up()
+        self.is_open = False
+        self.simulation.finish()
+
+    # Orders. Each call returns the id of the order; under `close` it has filled, or not, on return.
+    def submit(
+        self,
+        *,
+        side: int,
+        size: float,
+        size_kind: SizeKind = SizeKind.QTY,
+        i_symbol: int = 0,
+        leverage: float | None = None,
+        limit_price: float = NAN,
+        stop_price: float = NAN,
+        stop_loss: float = NAN,
+        take_profit: float | Sequence[tuple[float, float]] = NAN,
+        trailing_ratio: float = NAN,
+        is_reduce_only: bool = False,
+        is_post_only: bool = False,
+        good_for_bars: int = 0,
+        tag: str = "",
+    ) -> int:
+        """Make an order at the close of this bar: side +1 buys, -1 sells. Raises OrderError."""
+        is_plain = not isinstance(take_profit, Sequence) and math.isnan(
+            limit_price + stop_price + stop_loss + take_profit + trailing_ratio
+        )
+        if side not in (1, -1):
+            raise OrderError(f"A side is +1 (buy) or -1 (sell), not {side!r}.")
+        if not is_plain or is_post_only or good_for_bars:
+            raise OrderError(_NOT_YET)
+        _check_positive("size", size)
+        if size_kind == SizeKind.EQUITY_RATIO and size > 1.0:
+            raise OrderError(f"equity_ratio is a share of the margin balance: above 0, at most 1; not {size:g}.")
+        return self._order(CommandKind.SUBMIT, i_symbol, side, size_kind, size, leverage, is_reduce_only, tag)
+
+    def close_position(self, i_symbol: int = 0, percentage: float = 100.0, tag: str = "") -> int:
+        """Reduce the position by a percentage of what is open when the order fills."""
+        if not 0.0 < percentage <= 100.0:
+            raise OrderError(f"A percentage lies above 0 and is at most 100; {percentage!r} does not.")
+        return self._order(CommandKind.CLOSE_POSITION, i_symbol, 0, 0, percentage, None, True, tag)
+
+    def target_ratio(self, ratio: float, i_symbol: int = 0, leverage: float | None = None, tag: str = "") -> int:
+        """Trade to a signed notional of ratio x margin balance."""
+        if not math.isfinite(ratio):
+            raise OrderError(f"A target is a number; {ratio!r} is not.")
+        return self._order(CommandKind.TARGET, i_symbol, 0, 0, ratio, leverage, False, tag)
+
+    def cancel(self, order_id: int) -> bool:
+        """True when the order waited and is now cancelled."""
+        if not 0 <= order_id < self._n_orders[0]:
+            raise OrderError(f"There is no order {order_id}.")
+        if self.order(order_id)["status"] > OrderStatus.PARTLY_FILLED:
+            return False
+        self._play(CommandKind.CANCEL, -1, 0, 0, NAN, order_id=order_id)
+        return bool(self.order(order_id)["status"] == OrderStatus.CANCELLED)
+
+    def cancel_all(self, i_symbol: int = -1) -> None:
+        """Cancel the waiting orders of one symbol, or of all."""
+        if not -1 <= i_symbol < len(self._qty):
+            raise OrderError(f"There is no symbol {i_symbol} in this run.")
+        self._play(CommandKind.CANCEL_ALL, i_symbol, 0, 0, NAN)
+
+    # What has happened so far: rows of kernels.types, good until the next call.
+    def order(self, order_id: int) -> Any:
+        """The row (kernels.types.ORDER) of one order as it stands now."""
+        return self.simulation.sim.books.orders[order_id]
+
+    @property
+    def orders(self) -> Rows:
+        return self.simulation.rows("orders")
+
+    @property
+    def fills(self) -> Rows:
+        return self.simulation.rows("fills")
+
+    @property
+    def trades(self) -> Rows:
+        return self.simulation.rows("trades")
+
+    @property
+    def funding(self) -> Rows:
+        return self.simulation.rows("funding")
+
+    @property
+    def liquidations(self) -> Rows:
+        return self.simulation.rows("liquidations")
+
+    # The account at the close of this bar.
+    @property
+    def wallet_balance(self) -> float:
+        return self._wallet[0]
+
+    @property
+    def cash(self) -> float:
+        """Wallet balance not bound as margin."""
+        return self._wallet[0] - sum(self._isolated)
+
+    @property
+    def margin_balance(self) -> float:
+        """Equity: wallet balance + unrealised PnL of all positions."""
+        return self._wallet[0] + sum([self.unrealised_pnl(i) for i in range(len(self._qty))])
+
+    @property
+    def available_balance(self) -> float:
+        """What new entries may use."""
+        return self.cash
+
+    @property
+    def margin_ratio(self) -> float:
+        """The largest maintenance margin / (isolated wallet + uPnL); 0 when flat, liquidation at 1."""
+        return self.simulation.margin_ratio(self.cursor.i_bar)
+
+    # One symbol's position at the close of this bar.
+    def position_qty(self, i_symbol: int = 0) -> float:
+        """Signed; exactly 0.0 when flat."""
+        return self._qty[i_symbol]
+
+    def entry_price(self, i_symbol: int = 0) -> float:
+        """NaN when flat."""
+        return self._entry[i_symbol] if self._qty[i_symbol] else NAN
+
+    def unrealised_pnl(self, i_symbol: int = 0) -> float:
+        qty = self._qty[i_symbol]
+        return qty * (self._marks[i_symbol][self.cursor.i_bar] - self._entry[i_symbol]) if qty else 0.0
+
+    def liquidation_price(self, i_symbol: int = 0) -> float | None:
+        """None when flat, on spot, and for a long that no fall can liquidate."""
+        level = self._level[i_symbol]
+        return level if self._qty[i_symbol] and level > 0.0 and not self._is_spot else None
+
+    def position_leverage(self, i_symbol: int = 0) -> float:
+        """Entry notional / initial margins brought; 0 when flat."""
+        qty = self._qty[i_symbol]
+        return abs(qty) * self._entry[i_symbol] / self._margin[i_symbol] if qty else 0.0
+
+    def initial_margin(self, i_symbol: int = 0) -> float:
+        return self._margin[i_symbol]
+
+    # What crosses the jail, and what a run leaves behind.
+    @property
+    def n_commands(self) -> int:
+        return self._n_commands
+
+    def commands(self, from_seq: int = 0) -> Rows:
+        """Rows (kernels.types.COMMAND) of the calls made so far, from `from_seq` on."""
+        return self._commands[from_seq : self._n_commands]
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return tuple(self._tags)
+
+    def command_log(self) -> CommandLog:
+        return CommandLog(self.commands().copy(), self.tags)
+
+    def result(self) -> EngineResult:
+        """After `close`."""
+        return self.simulation.result(self.tags)
+
+    def _order(
+        self,
+        kind: CommandKind,
+        i_symbol: int,
+        side: int,
+        size_kind: int,
+        size: float,
+        leverage: float | None,
+        is_reduce_only: bool,
+        tag: str,
+    ) -> int:
+        if not 0 <= i_symbol < len(self._qty):
+            raise OrderError(f"There is no symbol {i_symbol} in this run.")
+        if leverage is None:
+            leverage = NAN
+        elif not 1.0 <= leverage < math.inf:
+            raise OrderError(f"Leverage is a number of at least 1; {leverage!r} is not.")
+        order_id = self._n_orders[0]
+        i_tag = self._tags.setdefault(tag, len(self._tags)) if tag else -1
+        self._play(kind, i_symbol, side, size_kind, size, leverage, is_reduce_only, order_id, i_tag)
+        return order_id
+
+    def _play(
+        self,
+        kind: CommandKind,
+        i_symbol: int,
+        side: int,
+        size_kind: int,
+        size: float,
+        leverage: float = NAN,
+        is_reduce_only: bool = False,
+        order_id: int = -1,
+        i_tag: int = -1,
+    ) -> None:
+        """Log the command, then play the log up to it: exactly what a replay does."""
+        if not self.is_open:
+            raise OrderError("Orders are possible at the bars of the span only.")
+        n = self._n_commands
+        if n == len(self._commands):
+            self._commands = np.concatenate([self._commands, np.zeros(n, COMMAND)])
+        i_bar = self.cursor.i_bar
+        # In the order of kernels.rows.COMMAND; one tuple is much faster than 18 fields.
+        prices = (NAN, NAN, NAN, NAN, NAN)
+        self._commands[n] = (
+            *(i_bar, n, kind, i_symbol, order_id, side, size_kind, size),
+            *prices,
+            *(leverage, is_reduce_only, False, 0, i_tag),
+        )
+        self._n_commands = n + 1
+        self.has_acted = True
+        self.simulation.play(self._commands, n + 1, i_bar)
+
+
+def _check_positive(name: str, number: float) -> None:
+    if not 0.0 < number < math.inf:
+        raise OrderError(f"{name} must be a number above zero; {number!r} is not.")

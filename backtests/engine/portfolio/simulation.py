@@ -1,0 +1,172 @@
+"""Simulation: owns the arrays that the kernels change, lets tables grow, and calls the compiled entries."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from backtests.engine.errors import DataError, RequestError
+from backtests.engine.kernels.compiler import entry_of
+from backtests.engine.kernels.play import find_next_event, finish, play, read_margin_ratio
+from backtests.engine.kernels.state import (
+    ACCOUNT,
+    EVENT,
+    POSITION,
+    RUN_RULES,
+    SYMBOL_RULES,
+    TIER,
+    Books,
+    Market,
+    Row,
+    Rows,
+    Rules,
+    Sim,
+)
+from backtests.engine.kernels.types import COMMAND, EQUITY, FILL, FUNDING, LIQUIDATION, ORDER, TRADE, EventKind
+from backtests.engine.request import Feed, FillPolicy, Instrument, MarginMode, PathRule, RunRequest, TradingMarket
+from backtests.engine.result import EngineResult
+
+FIRST_ROWS = 256  # of each table that grows
+
+
+class Simulation:
+    """One account on its way through a market. `sim` is replaced when tables grow: do not keep it."""
+
+    _entries: ClassVar[tuple[Any, ...] | None] = None  # every simulation has the same array types
+
+    def __init__(self, market: Market, rules: Rules, initial_balance: float) -> None:
+        self.initial_balance = initial_balance
+        self.n_bars = len(market.step_ms)
+        self.first_bar = int(rules.run["first_bar"])
+        account = np.zeros(1, ACCOUNT)
+        account["wallet_balance"] = initial_balance
+        account["i_bar"] = self.first_bar - 1
+        positions = np.zeros(len(rules.symbols), POSITION)
+        positions["i_trade"] = -1
+        books = Books(
+            orders=np.zeros(FIRST_ROWS, ORDER),
+            fills=np.zeros(FIRST_ROWS, FILL),
+            trades=np.zeros(FIRST_ROWS, TRADE),
+            funding=np.zeros(len(market.funding), FUNDING),
+            liquidations=np.zeros(FIRST_ROWS, LIQUIDATION),
+            equity=np.zeros(self.n_bars - self.first_bar, EQUITY),
+            events=np.zeros(FIRST_ROWS, EVENT),
+            waiting=np.zeros(FIRST_ROWS, np.int64),
+        )
+        self.account = account
+        self.positions = positions
+        self.sim = Sim(market, rules, books, account[0], positions)
+        if Simulation._entries is None:
+            commands = np.zeros(1, COMMAND)
+            Simulation._entries = (
+                entry_of(play, self.sim, commands, 1, 1),
+                entry_of(find_next_event, self.sim, 1, 1),
+                entry_of(finish, self.sim),
+                entry_of(read_margin_ratio, self.sim, 1),
+            )
+        self._play, self._find_next_event, self._finish, self._margin_ratio = Simulation._entries
+
+    def play(self, commands: Rows, n_commands: int, i_bar: int) -> None:
+        """Play all commands that are not yet played, and the steps up to i_bar."""
+        while not self._play(self.sim, commands, n_commands, i_bar):
+            self._grow()
+
+    def find_next_event(self, i_from: int, i_to: int) -> int:
+        """The first step from i_from on in which anything can happen; i_to when none before it."""
+        return int(self._find_next_event(self.sim, i_from, i_to))
+
+    def finish(self) -> None:
+        """After the last step. Does nothing the second time."""
+        self._finish(self.sim)
+
+    def margin_ratio(self, i_bar: int) -> float:
+        """At the close of the step on which the strategy stands."""
+        return float(self._margin_ratio(self.sim, i_bar))
+
+    def rows(self, table: str) -> Rows:
+        """The used rows of a table; a view that is good until the next call."""
+        rows: Rows = getattr(self.sim.books, table)
+        return rows[: int(self.account[f"n_{table}"][0])]
+
+    def listen(self, is_listening: bool) -> None:
+        """Whether the kernels keep the list of events."""
+        self.sim.rules.run["is_listening"] = is_listening
+
+    def take_events(self) -> list[tuple[EventKind, int]]:
+        """The events since the last call, as (kind, row), in order."""
+        events = [(EventKind(kind), int(i_row)) for kind, i_row in self.rows("events")]
+        self.account["n_events"] = 0
+        return events
+
+    def result(self, tags: tuple[str, ...]) -> EngineResult:
+        self.finish()
+        market = self.sim.market
+        volume = market.last[0, market.first_fine[self.first_bar] :]["volume"]
+        return EngineResult(
+            orders=self.rows("orders").copy(),
+            fills=self.rows("fills").copy(),
+            trades=self.rows("trades").copy(),
+            equity=self.rows("equity"),
+            funding=self.rows("funding").copy(),
+            liquidations=self.rows("liquidations").copy(),
+            tags=tags,
+            initial_balance=self.initial_balance,
+            is_ruined=bool(self.account["is_ruined"][0]),
+            n_bars=int(self.account["n_equity"][0]),
+            first_bar=self.first_bar,
+            counters={"no_trade_bars": int(np.count_nonzero(volume == 0.0))},
+        )
+
+    def _grow(self) -> None:
+        books = self.sim.books
+        grown = {name: _doubled(getattr(books, name)) for name in books._fields if name not in ("equity", "funding")}
+        self.sim = self.sim._replace(books=books._replace(**grown))
+
+
+def build_rules(request: RunRequest, feed: Feed, first_bar: int) -> Rules:
+    """Raises RequestError for what cannot be simulated yet, DataError for futures without margin tiers."""
+    if request.margin_mode is MarginMode.CROSS:
+        raise RequestError("margin_mode", "not_available", "Cross margin is not available yet. Use isolated.")
+    if request.participation_cap is not None:
+        raise RequestError("participation_cap", "not_available", "A participation cap is not available yet.")
+    run = np.zeros(1, RUN_RULES)
+    run["first_bar"] = first_bar
+    run["timeframe_ms"] = request.timeframe_ms
+    run["is_spot"] = request.market is TradingMarket.SPOT
+    run["fills_at_close"] = request.fill is FillPolicy.CLOSE
+    run["is_optimistic"] = request.path is PathRule.OPTIMISTIC
+    run["slippage_ratio"] = request.slippage_bps / 10_000.0
+    for name in ("leverage", "max_leverage", "maker_fee", "taker_fee"):
+        run[name] = getattr(request, name)
+    instruments = [symbol.instrument for symbol in feed.symbols]
+    if request.market is TradingMarket.USDM:
+        for instrument in instruments:
+            if not instrument.tiers:
+                raise DataError(f"There are no margin tiers for {instrument.symbol}.")
+    return build_symbol_rules(run[0], instruments)
+
+
+def build_symbol_rules(run: Row, instruments: list[Instrument]) -> Rules:
+    symbols = np.zeros(len(instruments), SYMBOL_RULES)
+    tiers = np.zeros((len(instruments), max(1, *(len(i.tiers) for i in instruments))), TIER)
+    for i, instrument in enumerate(instruments):
+        for name in ("tick_size", "min_qty", "min_notional", "liquidation_fee_rate"):
+            symbols[i][name] = getattr(instrument, name)
+        symbols[i]["step_numerator"], symbols[i]["step_denominator"] = _as_fraction(instrument.step_size)
+        symbols[i]["n_tiers"] = len(instrument.tiers)
+        for k, tier in enumerate(instrument.tiers):
+            tiers[i, k] = (tier.floor, tier.cap, tier.maintenance_rate, tier.max_leverage, tier.cumulative)
+    return Rules(run, symbols, tiers)
+
+
+def _as_fraction(step_size: float) -> tuple[float, float]:
+    """0.001 -> (1, 1000), so that 3 steps are exactly the float 0.003; other steps as they are."""
+    inverse = round(1.0 / step_size)
+    if inverse >= 1 and abs(1.0 / step_size - inverse) <= 1e-9 * inverse:
+        return 1.0, float(inverse)
+    return step_size, 1.0
+
+
+def _doubled(rows: Any) -> Any:
+    grown = np.zeros(2 * len(rows), rows.dtype)
+    grown[: len(rows)] = rows
+    return grown
