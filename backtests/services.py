@@ -23,7 +23,7 @@ from backtests.operations import dispatcher
 from marketdata.run_data import RunData
 from marketdata.services import DataUnavailable, resolve_run_data
 from strategies.models import StrategyVersion
-from strategies.params import ParamError, ParamSpec, resolve_params
+from strategies.params import ParamError, ParamSpec, read_warmup_bars, resolve_params
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ def request_run(user: User, raw: Mapping[str, Any], *, strategy_version: Strateg
 
     Raises RequestError.
     """
+    raw = fill_warmup(raw, strategy_version.source)
     request, run_data = resolve_request(raw, strategy_version.param_schema)
     with transaction.atomic():
         _check_quota(user)
@@ -49,6 +50,11 @@ def request_run(user: User, raw: Mapping[str, Any], *, strategy_version: Strateg
         # Row first, then queue. If the queue does not answer, the row waits for the reaper.
         transaction.on_commit(partial(_dispatch_quietly, run.pk))
     return run
+
+
+def fill_warmup(raw: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+    """`warmup_bars` of the strategy's class, where the request names none."""
+    return raw if raw.get("warmup_bars") not in (None, "") else {**raw, "warmup_bars": read_warmup_bars(source)}
 
 
 def resolve_request(raw: Mapping[str, Any], param_schema: Sequence[ParamSpec]) -> tuple[RunRequest, RunData]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from strategies import api_reference
-from strategies.params import read_class_params
+from strategies.params import MAX_WARMUP_BARS, read_class_params
 from strategies.problems import Finding, suggest
 from strategies.self_checks import check_self_use
 from strategies.source_tree import base_name, find_ancestors, find_leaves, find_strategy_classes, strategy_names
@@ -177,12 +177,20 @@ def _check_params(body: ClassBody) -> Iterator[Finding]:
         if name in reserved and reserved[name].kind not in ("attribute", "hook"):
             text = f"{name} is a name of Strategy itself; call yours something else."
             yield Finding(statement, "reserved_name", text)
+        elif name == "warmup_bars" and not _is_warmup(statement):
+            text = f"warmup_bars is read without running the code: write a whole number, at most {MAX_WARMUP_BARS:,}."
+            yield Finding(statement, "bad_warmup", text)
         elif name in declared and name.startswith("_"):
             yield Finding(statement, "bad_param", f"A parameter's name must not start with an underscore: {name}.")
     for method in body.methods.values():
         for node in ast.walk(method):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Param":
                 yield Finding(node, "param_place", "Declare Param in the class body, above the methods.")
+
+
+def _is_warmup(statement: ast.stmt) -> bool:
+    value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
+    return isinstance(value, ast.Constant) and type(value.value) is int and 0 <= value.value <= MAX_WARMUP_BARS
 
 
 def _assigned_name(statement: ast.stmt) -> str:

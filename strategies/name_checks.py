@@ -122,7 +122,12 @@ def _check_name(node: ast.Name, bound: frozenset[str], has_star: bool) -> Iterat
     if name in FORBIDDEN_NAMES:
         yield Finding(node, "forbidden_name", f"Strategies may not use {name}: {FORBIDDEN_NAMES[name]}.")
     elif name == "print":
-        yield Finding(node, "print", "print is not kept; self.log(text) writes into the run's log.", "warning")
+        yield Finding(
+            node,
+            "print",
+            "Of what is printed only the end is kept, without times; self.log(text) keeps both.",
+            "warning",
+        )
     elif name not in _BUILTINS and name not in GLOBAL_NAMES and not has_star:
         if name in _USUAL_IMPORTS:
             hint = f"Add `{_USUAL_IMPORTS[name]}` at the top."

@@ -19,6 +19,7 @@ type ParamValue = float | int | bool | str
 type ParamType = Literal["int", "float", "bool", "str"]
 
 MAX_TEXT = 200
+MAX_WARMUP_BARS = 100_000
 MAX_WHOLE = 2**53  # beyond this JSON readers and floats disagree
 _KEYWORDS = ("default", "min", "max", "step", "choices")
 _KINDS: dict[type, ParamType] = {bool: "bool", int: "int", float: "float", str: "str"}
@@ -64,6 +65,20 @@ def read_param_schema(source: str | bytes) -> list[ParamSpec]:
         return []
     leaves = find_leaves(find_strategy_classes(tree))
     return read_class_params(find_ancestors(leaves[0], tree))[0] if leaves else []
+
+
+def read_warmup_bars(source: str | bytes) -> int:
+    """The class attribute `warmup_bars` where it is a plain whole number in range, else 0. Never raises."""
+    try:
+        tree = parse_source(source)
+    except UnreadableSource:
+        return 0
+    leaves = find_leaves(find_strategy_classes(tree))
+    for node in find_ancestors(leaves[0], tree) if leaves else []:
+        for name, value in map(_assignment, node.body):
+            if name == "warmup_bars" and isinstance(value, ast.Constant) and type(value.value) is int:
+                return value.value if 0 <= value.value <= MAX_WARMUP_BARS else 0
+    return 0
 
 
 def read_class_params(classes: Sequence[ast.ClassDef]) -> tuple[list[ParamSpec], list[ParamFault]]:

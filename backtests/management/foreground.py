@@ -35,7 +35,7 @@ TABLES = ("fills", "trades", "orders", "equity")
 def resolve(raw: Mapping[str, Any], source: str) -> tuple[RunRequest, RunData]:
     """The request as the page would make it of the same fields. Raises RequestError."""
     given = {name: value for name, value in raw.items() if value is not None}
-    return services.resolve_request(given, read_param_schema(source))
+    return services.resolve_request(services.fill_warmup(given, source), read_param_schema(source))
 
 
 def run(

@@ -1,4 +1,4 @@
-"""What only strategies refuse; everything else is refused by the API as a whole (accounts.api.errors)."""
+"""What services refuse, as the API's refusals."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from rest_framework import serializers, status
 from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
 
-from accounts.api.errors import RefusalSerializer, answer_refusal
+from accounts.api.errors import RefusalSerializer, Refused, answer_refusal
 from strategies.services import StrategyError, VersionConflict
 
 
@@ -16,17 +16,18 @@ class ConflictSerializer(RefusalSerializer):
 
 
 class StrategyAPIView(GenericAPIView[Any]):
-    """A view that also answers what the services of strategies refuse."""
+    """A view that may let the errors of `strategies.services` pass."""
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
-        return answer_strategy_refusal
+        return _answer
 
 
-def answer_strategy_refusal(error: Exception, context: dict[str, Any]) -> Response | None:
+def _answer(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, StrategyError):
-        refusal = {"field": error.field, "code": error.code, "message": error.message}
-        return Response(refusal, status=status.HTTP_400_BAD_REQUEST)
-    if isinstance(error, VersionConflict):
-        conflict = {"field": "based_on", "code": error.code, "message": str(error), "latest": error.latest.number}
-        return Response(conflict, status=status.HTTP_409_CONFLICT)
-    return answer_refusal(error, context)
+        error = Refused(error.field, error.code, error.message)
+    if not isinstance(error, VersionConflict):
+        return answer_refusal(error, context)
+    response = answer_refusal(Refused("based_on", error.code, str(error), status.HTTP_409_CONFLICT), context)
+    if response is not None:
+        response.data["latest"] = error.latest.number
+    return response

@@ -11,8 +11,6 @@ class RsiMeanReversion(Strategy):
     exit_level = Param(55.0, min=45, max=90, step=5)
     max_bars = Param(96, min=1, max=2000)
 
-    warmup_bars = 200
-
     def initialize(self):
         self.rsi = self.indicator(ta.rsi, "close", length=self.length)
         self.entry_bar = 0

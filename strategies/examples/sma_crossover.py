@@ -9,8 +9,6 @@ class SmaCross(Strategy):
     fast = Param(20, min=5, max=100, step=5)
     slow = Param(50, min=20, max=300, step=10)
 
-    warmup_bars = 300
-
     def initialize(self):
         self.fast_sma = self.indicator(ta.sma, "close", length=self.fast)
         self.slow_sma = self.indicator(ta.sma, "close", length=self.slow)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from backtests.engine.errors import RequestError
 from backtests.engine.strategy import Param
-from strategies.params import ParamError, read_param_schema, resolve_params
+from strategies.params import ParamError, read_param_schema, read_warmup_bars, resolve_params
 
 
 def read(declaration, extra=""):
@@ -196,3 +196,26 @@ def test_what_resolves_here_resolves_to_the_same_in_the_engine(default, low, hig
     engine_value = param.resolve("x", resolved["x"])
     assert engine_value == resolved["x"]
     assert type(engine_value) is type(resolved["x"])
+
+
+@pytest.mark.parametrize(
+    ("body", "n_bars"),
+    [
+        ("warmup_bars = 200", 200),
+        ("warmup_bars: int = 200", 200),
+        ("pass", 0),
+        ("warmup_bars = 2 * 100", 0),
+        ("warmup_bars = True", 0),
+        ("warmup_bars = -5", 0),
+        ("warmup_bars = 100_001", 0),
+    ],
+)
+def test_the_warm_up_is_a_plain_number_of_the_class(body, n_bars):
+    assert read_warmup_bars(f"class S(Strategy):\n    {body}\n") == n_bars
+
+
+def test_the_warm_up_of_an_ancestor_counts_unless_it_is_given_anew():
+    base = "class Base(Strategy):\n    warmup_bars = 7\n"
+    assert read_warmup_bars(base + "class S(Base): pass\n") == 7
+    assert read_warmup_bars(base + "class S(Base):\n    warmup_bars = 9\n") == 9
+    assert read_warmup_bars("def f(:") == 0

@@ -254,6 +254,12 @@ def test_bad_parameters_are_shown_where_they_stand():
     assert "between 5 and 100" in problem.message
 
 
+def test_a_warm_up_that_cannot_be_read_is_an_error():
+    assert check_source(GOOD.replace("S(Strategy):", "S(Strategy):\n    warmup_bars = 50")) == []
+    (problem,) = check_source(GOOD.replace("S(Strategy):", "S(Strategy):\n    warmup_bars = 5 * 10"))
+    assert (problem.line, problem.code) == (2, "bad_warmup")
+
+
 def test_a_parameter_cannot_take_a_name_of_strategy():
     (problem,) = check_source(GOOD.replace("fast", "symbol"))
     assert problem.code == "reserved_name"

@@ -20,13 +20,26 @@ function takeOverButton() {
   return button;
 }
 
+function choiceButton(type, action) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "btn btn-small";
+  button.textContent = type === "accept" ? "Keep mine" : "Take saved";
+  button.addEventListener("mousedown", action);
+  return button;
+}
+
 // Side by side where there is room; else one text, with what the saved version says marked in it.
 function openViews(parent, theirs, mine, setup, editable) {
   if (matchMedia("(max-width: 720px)").matches) {
     const view = new EditorView({
       parent,
       doc: mine,
-      extensions: [setup("Your text"), editable, unifiedMergeView({ original: theirs, collapseUnchanged: COLLAPSE })],
+      extensions: [
+        setup("Your text"),
+        editable,
+        unifiedMergeView({ original: theirs, collapseUnchanged: COLLAPSE, mergeControls: choiceButton }),
+      ],
     });
     followTheme(view);
     return { view, isWide: false };

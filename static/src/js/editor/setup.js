@@ -67,8 +67,19 @@ const look = EditorView.theme({
   ".cm-diagnostic-warning": { borderLeftColor: "var(--warn)" },
   ".cm-collapsedLines": { background: "var(--sunken) !important", color: "var(--text-muted) !important", padding: "4px 12px" },
   ".cm-collapsedLines::before, .cm-collapsedLines::after": { content: "'···' !important" },
-  ".cm-changedLine": { backgroundColor: "var(--warn-tint) !important" },
-  ".cm-deletedChunk": { backgroundColor: "var(--bad-tint) !important" },
+  ".cm-deletedChunk, &.cm-merge-a .cm-changedLine": { backgroundColor: "var(--bad-tint) !important" },
+  ".cm-inlineChangedLine, &.cm-merge-b .cm-changedLine": { backgroundColor: "var(--ok-tint) !important" },
+  ".cm-deletedChunk .cm-deletedText, .cm-changedText": {
+    background: "none !important",
+    textDecoration: "underline",
+    textDecorationColor: "var(--text-muted)",
+  },
+  ".cm-deletedChunk button": {
+    border: "1px solid var(--line-strong) !important",
+    background: "var(--surface)",
+    color: "var(--text) !important",
+  },
+  ".cm-deletedChunk .cm-chunkButtons": { position: "static", padding: "2px 6px", display: "flex", gap: "6px" },
   ".cm-lintRange-error": { backgroundImage: "none", borderBottom: "2px dotted var(--bad)" },
   ".cm-lintRange-warning": { backgroundImage: "none", borderBottom: "2px dotted var(--warn)" },
 });
