@@ -20,6 +20,7 @@ MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 READ_BYTES = 256 * 1024
 TICK_S = 0.1
 PROGRESS_EVERY_S = 0.5
+LIBRARIES_MB = 256  # what the interpreter and its libraries take, at most
 GRACE_S = 0.3  # after its last word, for its last output and the true cause of its death
 CPU_SPARE_S = 10  # beyond the wall clock: one thread reaches the wall clock first, several the processor limit
 
@@ -175,7 +176,7 @@ class Overseer:
         if code in (-signal.SIGXCPU, -signal.SIGKILL) and cpu_s >= cpu_limit_s(self._limits) - 1:
             return self._fail("cpu_limit", f"The run used more than {cpu_limit_s(self._limits):,} s of processor time.")
         peak_mb = usage.ru_maxrss / 1024
-        is_full = code == -signal.SIGKILL and peak_mb > self._limits.run_memory_mb / 2
+        is_full = code == -signal.SIGKILL and peak_mb - LIBRARIES_MB > self._limits.run_memory_mb / 2
         if is_full or any(word in self.output for word in ("MemoryError", "bad_alloc", "Cannot allocate memory")):
             return self._fail("memory_limit", "The strategy needs more memory than a run may use.")
         if code < 0:
