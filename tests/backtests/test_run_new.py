@@ -41,7 +41,7 @@ def test_everything_has_a_valid_default(owner_client, version):
     answer = owner_client.post(NEW, shown_values(page))
     run = BacktestRun.objects.get()
     assert answer.url == reverse("run_detail", args=[run.pk])
-    assert run.request["params"] == {"fast": 10, "is_bold": True, "kind": "a", "share": 0.5}
+    assert run.request["params"] == {"fast": 10, "is_bold": True, "kind": "ema", "share": 0.5}
     assert (run.from_ms, run.to_ms) == (1_735_689_600_000, 1_738_368_000_000)
     assert run.request["taker_fee"] == 0.0004
 
