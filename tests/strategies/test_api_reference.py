@@ -1,6 +1,8 @@
 """The reference names exactly what the engine offers: neither a name that does not work nor one left out."""
 
 import inspect
+import re
+from pathlib import Path
 
 import pandas_ta
 import pytest
@@ -72,3 +74,15 @@ def test_no_name_stands_twice_and_every_one_is_explained():
     assert all(len(entry.doc) > 10 and entry.doc.endswith((".", "...")) for entry in api_reference.API)
     shown = [entry for _, entries in api_reference.reference_groups() for entry in entries]
     assert sorted(shown, key=str) == sorted(api_reference.API, key=str)
+
+
+ROOT = Path(__file__).parents[2]
+CODES = re.compile(r'(?:Finding|UnreadableSource)\([^"]*"(\w+)"')
+
+
+def test_the_page_for_users_names_everything():
+    page = (ROOT / "docs" / "reference" / "strategy-api.md").read_text(encoding="utf-8")
+    assert [entry.name for entry in api_reference.API if not re.search(rf"\b{entry.name}\b", page)] == []
+    codes = {code for path in (ROOT / "strategies").glob("*.py") for code in CODES.findall(path.read_text("utf-8"))}
+    assert len(codes) > 20
+    assert [code for code in codes if f"`{code}`" not in page] == []
