@@ -75,8 +75,8 @@ def import_paths(
     twice change nothing; other rows for a held time make a new revision. on_progress(n_done, n_total, what) is called
     after every group of files.
     """
-    names = ", ".join(str(path) for path in paths)
-    outcome = ImportOutcome(IngestJob.objects.create(requested_by=requested_by, description=f"Import {names}"[:300]))
+    description = _printable(f"Import {', '.join(str(path) for path in paths)}")[:300]
+    outcome = ImportOutcome(IngestJob.objects.create(requested_by=requested_by, description=description))
     try:
         groups = _plan(paths, outcome, market=market, symbol=symbol, timeframe=timeframe)
         outcome.n_files = sum(len(group.files) for group in groups) + len(outcome.refusals)
@@ -116,11 +116,10 @@ def log_lines(outcome: ImportOutcome) -> list[str]:
     """The outcome in sentences: refusals first."""
     lines = [f"refused: {refusal.message}" for refusal in outcome.refusals]
     lines += outcome.notes
-    lines += [
-        f"{key} {change.month:%Y-%m}: {change.change.value}, {change.n_rows} rows, revision {change.revision}"
-        for key, change in outcome.changes
-    ]
-    return lines
+    for key, change in outcome.changes:
+        line = f"{key} {change.month:%Y-%m}: {change.change.value}, {change.n_rows} rows, revision {change.revision}"
+        lines.append(f"{line} ({change.quality})" if change.quality else line)
+    return [_printable(line) for line in lines]
 
 
 def _plan(
@@ -197,6 +196,11 @@ def _read_file(path: Path, facts: FileFacts, outcome: ImportOutcome) -> tuple[So
         text = f"{path.name}: {report.n_duplicates} rows twice, {report.n_out_of_order} out of order"
         outcome.notes.append(f"flagged: {text}")
     return Source(path.name, source.sha256, len(rows), report.n_duplicates, report.n_out_of_order), rows
+
+
+def _printable(text: str) -> str:
+    """Text that every database takes: names of files need not be UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 def _save_progress(outcome: ImportOutcome) -> None:

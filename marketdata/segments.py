@@ -59,10 +59,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SegmentChange:
+    """What happened to one month; `quality` says what is odd about its rows, in a few words."""
+
     month: dt.date
     change: Change
     n_rows: int
     revision: int
+    quality: str = ""
 
 
 def store_rows(store: CandleStore, key: SeriesKey, parts: Sequence[tuple[Source, TimedRows]]) -> list[SegmentChange]:
@@ -125,7 +128,8 @@ def _store_month(
         quality=report.to_json(),
     )
     series.save(update_fields=["changed_at"])
-    return SegmentChange(month, Change.REVISED if held else Change.NEW, ref.n_rows, revision)
+    change = Change.REVISED if held else Change.NEW
+    return SegmentChange(month, change, ref.n_rows, revision, report.summary())
 
 
 def _merge_with_held(store: CandleStore, held: Segment | None, rows: TimedRows) -> TimedRows | None:

@@ -1,5 +1,7 @@
 """From pinned candle files to what the engine steps over: bars, mark bars and funding events as read-only arrays."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,7 @@ from marketdata.run_data import RunData, SymbolData
 from marketdata.store import CandleArrays, CandleStore, StoreError
 from marketdata.timeframes import grid_phase_ms, is_on_grid
 
+BAR_COLUMNS = ("open_ms", "open", "high", "low", "close", "volume", "n_trades")
 ROUND_MS = 1_000  # funding stamps jitter by some ms
 
 
@@ -39,8 +42,7 @@ def build_feed(run_data: RunData, request: RunRequest, store: CandleStore) -> Fe
 
 def _build_symbol(data: SymbolData, request: RunRequest, store: CandleStore) -> SymbolFeed:
     warmup_from_ms = request.from_ms - request.warmup_bars * request.timeframe_ms
-    candles = store.read_candles(data.candles, warmup_from_ms, request.to_ms)
-    bars = _to_bars(candles, request.timeframe)
+    bars = _to_bars(store.read_columns(BAR_COLUMNS, data.candles, warmup_from_ms, request.to_ms), request.timeframe)
     if not len(bars) or bars.open_ms[-1] < request.from_ms:
         raise DataError(f"There is no {request.timeframe} candle of {data.rules.symbol} in the span.")
     marks = store.read_candles(data.mark, warmup_from_ms, request.to_ms)
@@ -52,13 +54,14 @@ def _build_symbol(data: SymbolData, request: RunRequest, store: CandleStore) -> 
     )
 
 
-def _to_bars(candles: CandleArrays, timeframe: str) -> Bars:
-    on_grid = is_on_grid(timeframe, candles.open_ms, grid_phase_ms(timeframe, candles.open_ms))
-    rows = candles if bool(np.all(on_grid)) else candles.take(on_grid)
-    bars = Bars(rows.open_ms, rows.open, rows.high, rows.low, rows.close, rows.volume, rows.n_trades)
-    for column in (bars.open_ms, bars.open, bars.high, bars.low, bars.close, bars.volume, rows.n_trades):
+def _to_bars(columns: dict[str, NDArray[Any]], timeframe: str) -> Bars:
+    open_ms = columns["open_ms"]
+    on_grid = is_on_grid(timeframe, open_ms, grid_phase_ms(timeframe, open_ms))
+    if not bool(np.all(on_grid)):
+        columns = {name: column[on_grid] for name, column in columns.items()}
+    for column in columns.values():
         column.flags.writeable = False
-    return bars
+    return Bars(**columns)
 
 
 def _align_marks(marks: CandleArrays, bars: Bars) -> Bars | None:

@@ -54,6 +54,18 @@ class QualityReport:
         odd = (self.gaps, self.n_duplicates, self.n_out_of_order, self.n_off_grid, self.n_no_trade, self.jumps)
         return Verdict.FLAGGED if any(odd) else Verdict.ACCEPTED
 
+    def summary(self) -> str:
+        """What is odd, in a few words; empty where nothing is."""
+        counts = (
+            (len(self.gaps), "gaps"),
+            (self.n_duplicates, "rows twice"),
+            (self.n_out_of_order, "out of order"),
+            (self.n_off_grid, "off the grid"),
+            (self.n_no_trade, "without trades"),
+            (len(self.jumps), "jumps"),
+        )
+        return ", ".join(f"{n} {what}" for n, what in counts if n)
+
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "verdict": self.verdict.value}
 

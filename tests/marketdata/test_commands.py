@@ -1,6 +1,8 @@
 import json
+import os
 from io import StringIO
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -26,9 +28,25 @@ def test_import_as_json_is_one_object(tmp_path):
     path = write_daily(tmp_path, "2025-01-01", make_candles(24))
     told = json.loads(run("import_candles", str(path), "--json"))
     assert (told["is_complete"], told["n_files"], told["n_rows"], told["refused"]) == (True, 1, 24, [])
-    assert told["segments"] == [
-        {"series": "BTCUSDT usdm 1h", "month": "2025-01", "change": "new", "rows": 24, "revision": 1}
-    ]
+    expected = {"series": "BTCUSDT usdm 1h", "month": "2025-01", "change": "new", "rows": 24, "revision": 1}
+    assert told["segments"] == [{**expected, "quality": ""}]
+
+
+def test_import_tells_what_is_odd_about_the_rows(tmp_path):
+    path = write_daily(tmp_path, "2025-01-01", make_candles(24).take(np.delete(np.arange(24), [5, 9])))
+    assert "new, 22 rows, revision 1 (2 gaps)" in run("import_candles", str(path))
+
+
+def test_a_file_name_that_is_no_text_is_named_all_the_same(tmp_path):
+    path = os.fsencode(tmp_path) + b"/BTCUSDT-1h-\xff.csv"
+    try:
+        os.close(os.open(path, os.O_CREAT))
+    except OSError:
+        pytest.skip("this file system takes only names that are text")
+    out = StringIO()
+    with pytest.raises(CommandError):
+        call_command("import_candles", str(tmp_path), stdout=out)
+    assert "BTCUSDT-1h-\\udcff.csv" in out.getvalue()
 
 
 def test_an_import_that_is_not_complete_fails_the_command(tmp_path):

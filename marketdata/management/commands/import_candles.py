@@ -66,6 +66,7 @@ def describe(outcome: ImportOutcome) -> dict[str, Any]:
                 "change": change.change.value,
                 "rows": change.n_rows,
                 "revision": change.revision,
+                "quality": change.quality,
             }
             for key, change in outcome.changes
         ],
