@@ -3,7 +3,7 @@
 import platform
 import tomllib
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -78,8 +78,15 @@ def load_report(run: BacktestRun) -> RunReport:
 
     Raises artifacts.ArtifactError when the files are missing or damaged.
     """
-    folder = artifacts.folder_of(run.artifact_dir)
-    return RunReport.from_facts(artifacts.load_facts(folder), _StoredTables(folder))
+    return _read_report(run.artifact_dir)
+
+
+def load_kept_report(run: BacktestRun) -> RunReport:
+    """As load_report, but the last few stay in memory: zooming asks for the same one again and again.
+
+    An attempt's folder never changes. Do not write into its tables. Raises artifacts.ArtifactError.
+    """
+    return _keep_report(run.artifact_dir)
 
 
 def load_bars(report: RunReport) -> Bars:
@@ -107,6 +114,14 @@ def read_versions() -> Mapping[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+def _read_report(artifact_dir: str) -> RunReport:
+    folder = artifacts.folder_of(artifact_dir)
+    return RunReport.from_facts(artifacts.load_facts(folder), _StoredTables(folder))
+
+
+_keep_report = lru_cache(maxsize=2)(_read_report)  # a year of 1m bars is about 60 MB
 
 
 class _StoredTables(Mapping[str, Rows]):

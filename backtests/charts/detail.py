@@ -86,10 +86,12 @@ def _bucket_ms(open_ms: IntArray, timeframe_ms: int, max_candles: int) -> int:
     if len(open_ms) <= max_candles:
         return timeframe_ms
     for nice_ms in _NICE_MS:
-        if nice_ms > timeframe_ms and nice_ms % timeframe_ms == 0:
-            n_buckets = len(np.unique(open_ms // nice_ms))
-            if n_buckets <= max_candles:
-                return nice_ms
+        bars_a_bucket = nice_ms // timeframe_ms
+        if nice_ms % timeframe_ms or bars_a_bucket * max_candles < len(open_ms):
+            continue  # too fine even without gaps
+        bucket = open_ms // nice_ms
+        if 1 + np.count_nonzero(bucket[1:] != bucket[:-1]) <= max_candles:
+            return nice_ms
     span_ms = int(open_ms[-1] - open_ms[0]) + timeframe_ms
     return -(-span_ms // (max_candles - 1) // timeframe_ms) * timeframe_ms
 

@@ -192,7 +192,7 @@ class _Panes:
             hoversubplots="axis",
             dragmode="zoom",
             bargap=0.1,
-            legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"},
+            legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"},
             xaxis={
                 "type": "date",
                 "anchor": f"y{len(order)}" if len(order) > 1 else "y",

@@ -20,7 +20,7 @@ from backtests.models import BacktestRun
 from backtests.presentation import facts, figures, tables
 from backtests.presentation.numbers import format_seconds, format_time
 from backtests.presentation.runs import FAILURE_WORDS, run_row
-from backtests.reports import load_bars, load_report
+from backtests.reports import load_bars, load_kept_report, load_report
 from backtests.run_report import RunReport
 from backtests.views.runs import live_context
 from marketdata.store import StoreError
@@ -89,7 +89,7 @@ def run_orders(request: AuthedRequest, run_id: str) -> HttpResponse:
 @require_GET
 def run_chart(request: AuthedRequest, run_id: str) -> HttpResponse:
     """The figure of a span: ?from&to (UTC ms, half-open) &px. A finished run never changes, so browsers keep it."""
-    run, report = _find_report(request, run_id)
+    run, report = _find_report(request, run_id, load_kept_report)
     view = _read_view(request, report)
     etag = f'"{hashlib.sha256(f"{CHART_VERSION} {run.result_hash} {view}".encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": f"private, max-age={YEAR_S}, immutable"}
@@ -108,13 +108,15 @@ def _find_run(request: AuthedRequest, run_id: str) -> BacktestRun:
     return get_object_or_404(runs, pk=run_id)
 
 
-def _find_report(request: AuthedRequest, run_id: str) -> tuple[BacktestRun, RunReport]:
+def _find_report(
+    request: AuthedRequest, run_id: str, load: Callable[[BacktestRun], RunReport] = load_report
+) -> tuple[BacktestRun, RunReport]:
     """404 for a run without a result, too."""
     run = _find_run(request, run_id)
     if run.status != BacktestRun.Status.SUCCEEDED:
         raise Http404("This run has no result.")
     try:
-        return run, load_report(run)
+        return run, load(run)
     except ArtifactError as error:
         raise Http404(str(error)) from error
 
