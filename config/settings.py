@@ -1,5 +1,6 @@
 """All settings, read from the environment by the strict readers of env.py. docs/reference/settings.md lists them."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from config import env, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOME = env.open_folder("HINDSIGHT_HOME", BASE_DIR / "var")
+# In the environment, so that numba looks there in this process and in every child of it.
+KERNEL_CACHE = Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(HOME / "cache" / "numba")))
 
 DEBUG = env.read_bool("HINDSIGHT_DEBUG", False)
 IS_HTTPS = env.read_bool("HINDSIGHT_HTTPS", False)

@@ -20,6 +20,9 @@ from hindsight import Strategy
 
 
 class BuyOnce(Strategy):
+    def initialize(self):
+        pass
+
     def on_data(self, bar):
         if self.get_position_size() == 0:
             self.buy(notional=100)

@@ -47,12 +47,11 @@ def run(
     on_progress: OnProgress | None = None,
 ) -> tuple[RunOutcome, RunReport | None]:
     """Execute and report. No report unless it succeeded. Raises DataError for candles that cannot be read."""
-    home = Path(settings.HOME)
     try:
-        feed = build_feed(run_data, request, CandleStore(home))
+        feed = build_feed(run_data, request, CandleStore(Path(settings.HOME)))
     except StoreError as error:
         raise DataError(f"The candles of this run cannot be read: {error}") from error
-    outcome = execute(RunJob(request, strategy.source, feed, limits, home / "cache" / "numba"), on_progress)
+    outcome = execute(RunJob(request, strategy.source, feed, limits, settings.KERNEL_CACHE), on_progress)
     if outcome.status != "succeeded":
         return outcome, None
     return outcome, reports.build_report(outcome, request, run_data, feed, strategy=strategy)

@@ -87,9 +87,8 @@ def _execute(run: BacktestRun, heartbeat: Heartbeat) -> tuple[RunOutcome, RunRep
     request = RunRequest.parse(run.request)
     run_data = RunData.from_json(run.run_data)
     version = run.strategy_version
-    home = Path(settings.HOME)
-    feed = build_feed(run_data, request, CandleStore(home))
-    job = RunJob(request, version.source, feed, limits_of(run.owner), home / "cache" / "numba")
+    feed = build_feed(run_data, request, CandleStore(Path(settings.HOME)))
+    job = RunJob(request, version.source, feed, limits_of(run.owner), settings.KERNEL_CACHE)
 
     def carry(progress: Progress) -> bool:
         return heartbeat.carry(progress.stage, progress.to_json())

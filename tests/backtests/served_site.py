@@ -22,6 +22,9 @@ from hindsight import Strategy
 
 
 class Slow(Strategy):
+    def initialize(self):
+        pass
+
     def on_data(self, bar):
         time.sleep(0.01)
         if self.get_position_size() == 0:

@@ -30,8 +30,7 @@ class Command(BaseCommand):
             raise CommandError("--workers must lie between 1 and 64.")
         self._check_database()
         cwd = Path(settings.BASE_DIR)
-        env = {"NUMBA_CACHE_DIR": str(Path(settings.HOME) / "cache" / "numba"), **os.environ}
-        env["HINDSIGHT_HOME"] = str(settings.HOME)
+        env = {**os.environ, "HINDSIGHT_HOME": str(settings.HOME)}
         if n_workers is not None:
             env["HINDSIGHT_WORKERS"] = str(n_workers)
         try:
