@@ -7,7 +7,7 @@ it. Read its liquidations, not its return.
 
 class LeveragedMomentum(Strategy):
     lookback = Param(12, min=2, max=200)
-    threshold = Param(0.003, min=0.0005, max=0.05, step=0.0005)
+    threshold = Param(0.008, min=0.0005, max=0.05, step=0.0005)
     leverage = Param(75, min=1, max=125)
 
     def initialize(self):
@@ -20,12 +20,15 @@ class LeveragedMomentum(Strategy):
         change = closes[-1] / closes[0] - 1
         size = self.get_position_size()
         if change > self.threshold and size <= 0:
-            self.close_position()
-            self.buy(equity_ratio=0.3, leverage=self.leverage)
+            self.enter(self.buy, size)
         elif change < -self.threshold and size >= 0:
+            self.enter(self.sell, size)
+
+    def enter(self, buy_or_sell, size):
+        if size != 0:
             self.close_position()
-            self.sell(equity_ratio=0.3, leverage=self.leverage)
+        buy_or_sell(equity_ratio=0.1, leverage=self.leverage)
 
     def on_liquidation(self, trade):
         self.n_liquidations += 1
-        self.log(f"Liquidated {self.n_liquidations} times; equity is {self.get_equity():.2f}")
+        self.log(f"Liquidation {self.n_liquidations}: equity is {self.get_equity():.2f}")
