@@ -1,7 +1,7 @@
 """Funding: paid by the position at each stamp."""
 
 from backtests.engine.kernels.account import change_wallet
-from backtests.engine.kernels.compiler import kernel
+from backtests.engine.kernels.compiler import entry_kernel, kernel
 from backtests.engine.kernels.events import emit
 from backtests.engine.kernels.liquidation import liquidate
 from backtests.engine.kernels.margin import is_due, refresh_liquidation_level
@@ -10,7 +10,7 @@ from backtests.engine.kernels.trades import sum_trade
 from backtests.engine.kernels.types import EventKind
 
 
-@kernel
+@entry_kernel
 def payment_of(position_qty: float, mark_price: float, rate: float) -> float:
     """Signed cash, positive = received: a long pays a positive rate."""
     return -position_qty * mark_price * rate

@@ -1,7 +1,7 @@
 """Margin tiers, maintenance margin and the liquidation price."""
 
 from backtests.engine.kernels.account import unrealised_pnl
-from backtests.engine.kernels.compiler import kernel
+from backtests.engine.kernels.compiler import entry_kernel, kernel
 from backtests.engine.kernels.state import Row, Rows, Sim
 
 
@@ -14,7 +14,7 @@ def find_tier(tiers: Rows, n_tiers: int, notional: float) -> int:
     return i_tier
 
 
-@kernel
+@entry_kernel
 def maintenance_of(tiers: Rows, n_tiers: int, notional: float) -> float:
     """Maintenance margin = notional x rate - cumulative amount."""
     if n_tiers == 0:
@@ -23,7 +23,7 @@ def maintenance_of(tiers: Rows, n_tiers: int, notional: float) -> float:
     return float(notional * tier["maintenance_rate"] - tier["cumulative"])
 
 
-@kernel
+@entry_kernel
 def liquidation_level(side: int, qty: float, entry_price: float, balance: float, tiers: Rows) -> float:
     """The mark at which margin balance = maintenance margin: a long is due at or below it, a short at or above.
 

@@ -11,7 +11,7 @@ MOST_STEPS = 2**53  # above it a float no longer counts every step
 @kernel
 def to_steps(qty: float, rule: Row) -> int:
     """Whole steps in qty, rounded down; -1 for NaN, negative and absurd quantities."""
-    steps = qty * rule["step_denominator"] / rule["step_numerator"] + 1e-9
+    steps: float = qty * rule["step_denominator"] / rule["step_numerator"] + 1e-9
     if not 0.0 <= steps < MOST_STEPS:
         return -1
     return math.floor(steps)

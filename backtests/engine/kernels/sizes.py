@@ -32,9 +32,10 @@ def resolve_steps(sim: Sim, order: Row, reference_price: float) -> int:
 
 @kernel
 def _percent_steps(sim: Sim, order: Row) -> int:
-    held = sim.positions[order["i_symbol"]]["steps"]
+    held: int = sim.positions[order["i_symbol"]]["steps"]
     order["side"] = -1 if held > 0 else 1
-    return math.floor(abs(held) * (order["size"] / 100.0) + 1e-9)
+    share: float = order["size"] / 100.0
+    return math.floor(abs(held) * share + 1e-9)
 
 
 @kernel
@@ -54,7 +55,8 @@ def _target_steps(sim: Sim, order: Row, reference_price: float) -> int:
 def open_loss_per_unit(sim: Sim, order: Row, price: float) -> float:
     """What one unit bought or sold at this price has lost at once against the mark."""
     mark = sim.positions[order["i_symbol"]]["mark"]
-    return max(0.0, (price - mark) * order["side"])
+    loss: float = (price - mark) * order["side"]
+    return max(0.0, loss)
 
 
 @kernel

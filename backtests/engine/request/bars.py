@@ -36,6 +36,9 @@ class Bars:
                 raise DataError(f"Bar {int(np.argmin(np.isfinite(column)))} has a {name} that is not a number.")
         if len(self) and not bool(np.all(self.low > 0)):
             raise DataError(f"Bar {int(np.argmin(self.low > 0))} has a price that is not above zero.")
+        is_inside = (self.low <= np.minimum(self.open, self.close)) & (self.high >= np.maximum(self.open, self.close))
+        if not bool(np.all(is_inside)):
+            raise DataError(f"Bar {int(np.argmin(is_inside))} opens or closes outside its low and high.")
 
     def __len__(self) -> int:
         return len(self.open_ms)
