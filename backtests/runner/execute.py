@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from backtests.engine import replay
 from backtests.engine.errors import IntegrityError
 from backtests.engine.frames import ChildJob, JobLimits
+from backtests.engine.replay import replay
 from backtests.engine.result import CommandLog, EngineResult
 from backtests.runner.intake import Intake
 from backtests.runner.jail import LEVEL, start_child, warm_up
@@ -86,7 +86,7 @@ def _run_child(job: RunJob, go_on: GoOn) -> tuple[Intake, Overseer, Ending]:
 def _replay(job: RunJob, commands: CommandLog, intake: Intake) -> EngineResult | Failure:
     """The result of record. A log that cannot be, or another result than the child's, is a failure of integrity."""
     try:
-        result = replay.replay(job.request, job.feed, commands)
+        result = replay(job.request, job.feed, commands)
     except IntegrityError as error:
         return Failure("integrity", f"The run's process sent orders that cannot be. {error}")
     done = intake.done
