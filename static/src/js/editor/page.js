@@ -43,6 +43,16 @@ class Page {
     });
     this.offerDraft();
     this.showState();
+    this.goToLine(Number(new URLSearchParams(location.search).get("line")));
+  }
+
+  // A failed run links to the line that failed: ?line=12.
+  goToLine(number) {
+    const { doc } = this.view.state;
+    if (!Number.isInteger(number) || number < 1 || number > doc.lines) return;
+    const { from } = doc.line(number);
+    this.view.dispatch({ selection: { anchor: from }, effects: EditorView.scrollIntoView(from, { y: "center" }) });
+    this.view.focus();
   }
 
   get text() {

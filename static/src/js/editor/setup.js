@@ -53,6 +53,7 @@ const look = EditorView.theme({
   ".cm-panels-top": { borderBottom: "1px solid var(--line)" },
   ".cm-panels-bottom": { borderTop: "1px solid var(--line)" },
   ".cm-panel.cm-search": { padding: "6px 10px", fontSize: "var(--size-12)" },
+  ".cm-panel.cm-search :is(input, button, label)": { fontSize: "var(--size-12)" },
   ".cm-panel.cm-search [name=close]": { color: "var(--text)", fontSize: "var(--size-16)" },
   ".cm-textfield": { backgroundColor: "var(--surface)", border: "1px solid var(--line-strong)", borderRadius: "4px" },
   ".cm-button": {
