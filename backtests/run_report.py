@@ -1,7 +1,7 @@
 """RunReport: a finished run as pages, API and command see it; plain facts plus tables, whatever it came from."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
@@ -118,30 +118,18 @@ class RunReport:
 
     def to_facts(self) -> Facts:
         """Everything but the tables, as JSON; `from_facts` reads it back."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("tables", *_TYPED)}
         return {
             "format": FORMAT,
+            **{name: dict(value) if isinstance(value, Mapping) else value for name, value in plain.items()},
             "request": self.request.to_json(),
-            "run_data": self.run_data,
             "strategy": asdict(self.strategy),
-            "initial_balance": self.initial_balance,
-            "final_equity": self.final_equity,
-            "is_ruined": self.is_ruined,
-            "n_bars": self.n_bars,
-            "first_bar": self.first_bar,
-            "result_hash": self.result_hash,
             "metrics": {name: asdict(metric) for name, metric in self.metrics.items()},
             "benchmark": {name: asdict(metric) for name, metric in self.benchmark.items()},
             "tags": list(self.tags),
-            "counters": dict(self.counters),
             "warnings": [asdict(warning) for warning in self.warnings],
             "log": [asdict(line) for line in self.log],
             "drawn": [asdict(series) for series in self.drawn],
-            "versions": dict(self.versions),
-            "timings": dict(self.timings),
-            "jail_level": self.jail_level,
-            "n_orders": self.n_orders,
-            "n_fills": self.n_fills,
-            "n_orders_rejected": self.n_orders_rejected,
         }
 
     @classmethod

@@ -3,6 +3,7 @@
 import shlex
 
 from backtests.engine.request import DEFAULT_FEES, FillPolicy, MarginMode, PathRule, TradingMarket
+from backtests.engine.request.run_request import MAX_LEVERAGE
 from backtests.presentation.numbers import (
     format_leverage,
     format_number,
@@ -14,6 +15,7 @@ from backtests.presentation.numbers import (
     iso_time,
 )
 from backtests.run_report import RunReport
+from strategies.params import read_warmup_bars
 
 type Fact = tuple[str, str]
 
@@ -123,6 +125,9 @@ def write_command(report: RunReport) -> str:
         ("--maker-fee", request.maker_fee, defaults[0]),
         ("--taker-fee", request.taker_fee, defaults[1]),
         ("--slippage-bps", request.slippage_bps, 0.0),
+        ("--max-leverage", request.max_leverage, 1.0 if request.market is TradingMarket.SPOT else MAX_LEVERAGE),
+        ("--warmup-bars", request.warmup_bars, read_warmup_bars(report.strategy.source)),
+        ("--seed", request.seed, 0),
     ):
         if value != usual:
             words += [name, f"{value:.15g}"]

@@ -3,33 +3,28 @@
 No rule lives here. Values that were typed stay as typed; every refusal comes back as a RequestError with its field.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
-import django_filters
 from django import forms
-from django.db.models import QuerySet
 from django.forms.utils import ErrorDict
-from django.http import HttpRequest
 from django.urls import reverse_lazy
 
 from accounts.models import User
 from backtests import services
 from backtests.engine.errors import RequestError
 from backtests.engine.request import DEFAULT_FEES, TIMEFRAME_MS, TradingMarket
+from backtests.forms.params import YES_NO, param_field
+from backtests.forms.series import CoverageStrip, choose_series, cover, span_days, tradable_series
 from backtests.models import BacktestRun
 from backtests.presentation.figures import quote_asset
-from backtests.presentation.numbers import format_day, format_rate, iso_time
-from marketdata.models import Market, SeriesKind
+from backtests.presentation.numbers import format_day, format_rate, format_seconds
+from marketdata.models import Market
 from marketdata.rules import FeePreset
-from marketdata.services import SeriesCoverage, catalogue, default_span, load_fee_presets
+from marketdata.services import load_fee_presets
 from strategies.models import Strategy, StrategyVersion
-from strategies.params import ParamSpec
 
-DAY_MS = 86_400_000
-PREFERRED_TIMEFRAME_MS = TIMEFRAME_MS["5m"]
 COSTS = ("fill", "maker_fee", "taker_fee", "slippage_bps", "seed")
 FORM_ONLY = ("csrfmiddlewaretoken", "fee_preset", "shown_market", "shown_strategy")
 PARAM = "param_"
@@ -42,54 +37,6 @@ REFRESHES = {
     "hx-target": "#run-form",
     "hx-swap": "outerHTML",
 }
-YES_NO = (("true", "Yes"), ("false", "No"))
-
-
-@dataclass(frozen=True, slots=True)
-class CoverageStrip:
-    """What is held of a series and what is chosen of it, in thousandths of the width."""
-
-    held: tuple[float, float]
-    gaps: tuple[tuple[float, float], ...]
-    chosen: tuple[float, float] | None
-    label: str
-
-
-def tradable_series() -> list[SeriesCoverage]:
-    return [series for series in catalogue() if series.kind == SeriesKind.TRADE and series.timeframe in TIMEFRAME_MS]
-
-
-def choose_series(held: Sequence[SeriesCoverage], given: Mapping[str, Any]) -> SeriesCoverage | None:
-    """The held series nearest to what is given: market first, then symbol, then timeframe; else the best to start with.
-
-    Best: of the exchange, reaching furthest, futures, near 5m.
-    """
-    best: SeriesCoverage | None = None
-    wanted_ms = TIMEFRAME_MS.get(given.get("timeframe") or "", PREFERRED_TIMEFRAME_MS)
-
-    def rank(series: SeriesCoverage) -> tuple[bool, bool, bool, int, bool, float]:
-        length_ms = TIMEFRAME_MS[series.timeframe]
-        distance = max(length_ms, wanted_ms) / min(length_ms, wanted_ms)
-        return (
-            series.market == given.get("market"),
-            series.symbol == (given.get("symbol") or "BTCUSDT"),
-            not series.is_synthetic,
-            series.end_ms // DAY_MS if not given.get("timeframe") else 0,
-            series.market == Market.USDM,
-            -distance,
-        )
-
-    for series in held:
-        if best is None or rank(series) > rank(best):
-            best = series
-    return best
-
-
-def span_days(series: SeriesCoverage) -> tuple[str, str]:
-    """The default span, cut to whole UTC days where it holds one."""
-    from_ms, to_ms = default_span(series)
-    first, last = -(-from_ms // DAY_MS) * DAY_MS, to_ms // DAY_MS * DAY_MS
-    return (format_day(first), format_day(last)) if first < last else (iso_time(from_ms), iso_time(to_ms))
 
 
 class RunForm(forms.Form):
@@ -187,6 +134,20 @@ class RunForm(forms.Form):
         return -(-(self.span_ms[1] - self.span_ms[0]) // TIMEFRAME_MS[self.series.timeframe])
 
     @property
+    def time_text(self) -> str:
+        """How long this may take, by the pace of the last run of the strategy; empty before its first."""
+        if self.strategy_version is None or not self.n_bars:
+            return ""
+        runs = BacktestRun.objects.visible_to(self.user).filter(
+            strategy_version__strategy=self.strategy_version.strategy_id, status=BacktestRun.Status.SUCCEEDED
+        )
+        last = runs.exclude(started_at=None).first()
+        if last is None or last.started_at is None or last.finished_at is None or not last.summary.get("n_bars"):
+            return ""
+        pace = (last.finished_at - last.started_at).total_seconds() / last.summary["n_bars"]
+        return f"about {format_seconds(pace * self.n_bars)} at the pace of its last run"
+
+    @property
     def gap_text(self) -> str:
         """What is missing of the shown span, in words."""
         if self.series is None or self.span_ms is None:
@@ -217,26 +178,7 @@ class RunForm(forms.Form):
 
     @property
     def strip(self) -> CoverageStrip | None:
-        series = self.series
-        if series is None:
-            return None
-        chosen = self.span_ms
-        left = min(series.first_ms, chosen[0]) if chosen else series.first_ms
-        right = max(series.end_ms, chosen[1]) if chosen else series.end_ms
-
-        def place(from_ms: int, to_ms: int) -> tuple[float, float]:
-            width = max(right - left, 1)
-            return round((from_ms - left) * 1000 / width, 2), max(round((to_ms - from_ms) * 1000 / width, 2), 1.0)
-
-        n_missing = series.n_missing
-        gaps = f"{len(series.gaps)} gaps, {n_missing:,} candles missing" if series.gaps else "no gaps"
-        label = f"Held {format_day(series.first_ms)} to {format_day(series.end_ms)} UTC, {gaps}"
-        return CoverageStrip(
-            place(series.first_ms, series.end_ms),
-            tuple(place(*gap) for gap in series.gaps[:200]),
-            place(*chosen) if chosen else None,
-            label,
-        )
+        return cover(self.series, self.span_ms) if self.series else None
 
     def _find_version(self, strategy_id: str | None, number: str | None) -> StrategyVersion | None:
         strategy = next((row for row in self.strategies if str(row.pk) == strategy_id), None)
@@ -305,7 +247,7 @@ class RunForm(forms.Form):
 
     def _add_params(self) -> None:
         for spec in self.strategy_version.param_schema if self.strategy_version else []:
-            self.fields[f"{PARAM}{spec['name']}"] = _param_field(spec)
+            self.fields[f"{PARAM}{spec['name']}"] = param_field(spec)
 
     def _keep_typed(self) -> None:
         """A redrawn form keeps what was typed, except where another choice has made it meaningless."""
@@ -334,34 +276,6 @@ class RunForm(forms.Form):
         return name if name in self.fields and not self.fields[name].widget.is_hidden else None
 
 
-def _param_field(spec: ParamSpec) -> forms.Field:
-    label, default = spec["name"].replace("_", " "), spec["default"]
-    if spec["type"] == "bool":
-        return forms.ChoiceField(label=label, choices=YES_NO, initial=str(default).lower())
-    if spec["choices"]:
-        return forms.ChoiceField(
-            label=label, choices=[(str(choice), str(choice)) for choice in spec["choices"]], initial=str(default)
-        )
-    if spec["type"] == "str":
-        return forms.CharField(label=label, initial=default)
-    step = spec["step"] or (1 if spec["type"] == "int" else "any")
-    bounds = {name: spec[name] for name in ("min", "max") if spec[name] is not None}
-    widget = forms.NumberInput(attrs={"step": step, "inputmode": "decimal", **bounds})
-    return forms.CharField(label=label, initial=default, widget=widget, help_text=_say_bounds(spec))
-
-
-def _say_bounds(spec: ParamSpec) -> str:
-    low, high, step = spec["min"], spec["max"], spec["step"]
-    words = []
-    if low is not None and high is not None:
-        words.append(f"{low:g} to {high:g}")
-    elif low is not None or high is not None:
-        words.append(f"at least {low:g}" if low is not None else f"at most {high:g}")
-    if step:
-        words.append(f"step {step:g}")
-    return ", ".join(words)
-
-
 def _say_preset(preset: FeePreset) -> str:
     return f"{preset.label}: {format_rate(preset.maker_fee)} / {format_rate(preset.taker_fee)}"
 
@@ -372,20 +286,3 @@ def _read_time(text: str) -> int | None:
     except ValueError:
         return None
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-class RunFilter(django_filters.FilterSet):  # type: ignore[misc]
-    """Filters of the run list, shared by page and API."""
-
-    status = django_filters.ChoiceFilter(choices=BacktestRun.Status.choices, empty_label="Any status")
-    market = django_filters.ChoiceFilter(choices=Market.choices, empty_label="Any market")
-    symbol = django_filters.CharFilter(lookup_expr="icontains", label="Symbol")
-    strategy = django_filters.UUIDFilter(field_name="strategy_version__strategy_id", label="Strategy")
-
-    class Meta:
-        model = BacktestRun
-        fields: ClassVar = ["status", "market", "symbol", "strategy"]
-
-
-def filter_runs(request: HttpRequest, runs: QuerySet[BacktestRun]) -> RunFilter:
-    return RunFilter(request.GET, queryset=runs, request=request)
