@@ -146,6 +146,11 @@ class ServedSite:
         wait_until(lambda: self.row(run_id)["status"] in statuses, seconds, f"{statuses}, is {self.row(run_id)}")
         return self.row(run_id)
 
+    def wait_for_success(self, run_id, seconds=60):
+        row = self.wait_for_status(run_id, "succeeded", "failed", "cancelled", seconds=seconds)
+        assert row["status"] == "succeeded", f"{row['failure']}\n{self.text()[-4000:]}"
+        return row
+
     def wait_for_strategy(self):
         """A strategy's process that is at work, and the worker that started it."""
         strategy = wait_until(self.strategies, 30, "a strategy to run")[0]
