@@ -104,11 +104,7 @@ class RunReport:
             "is_ruined": self.is_ruined,
             "is_synthetic": self.is_synthetic,
             "metrics": {name: metric.value for name, metric in self.metrics.items()},
-            "standard_errors": {
-                name: metric.standard_error
-                for name, metric in self.metrics.items()
-                if metric.standard_error is not None
-            },
+            "standard_errors": {k: m.standard_error for k, m in self.metrics.items() if m.standard_error is not None},
             "notes": {name: metric.note for name, metric in self.metrics.items() if metric.note},
             "benchmark": {name: metric.value for name, metric in self.benchmark.items()},
             "warnings": [asdict(warning) for warning in self.warnings],
