@@ -42,7 +42,7 @@ CEILINGS = {
 }
 FOLDER_CEILINGS = {
     "backtests/engine/request/": 250,
-    "backtests/engine/frames/": 150,
+    "backtests/engine/frames/": 250,
     "backtests/engine/kernels/": 250,
 }
 WAIVERS: dict[str, int] = {}
