@@ -72,7 +72,7 @@ def trade_slowly(closes: list[Decimal]) -> SlowResult:
 
 
 def metrics_slowly(slow: SlowResult) -> dict[str, float]:
-    midnights = [START] + slow.equity[BARS_A_DAY - 1 :: BARS_A_DAY]
+    midnights = [START, *slow.equity[BARS_A_DAY - 1 :: BARS_A_DAY]]
     returns = [float(b / a - 1) for a, b in pairwise(midnights)]
     mean = sum(returns) / len(returns)
     deviation = sqrt(sum((r - mean) ** 2 for r in returns) / (len(returns) - 1))
