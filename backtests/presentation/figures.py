@@ -11,7 +11,7 @@ from backtests.presentation.numbers import DASH, NBSP, format_metric, format_num
 from backtests.run_report import RunReport
 
 STRIP = ("total_return", "annualized_return", "max_drawdown", "sharpe_ratio", "sortino_ratio", "win_rate",
-         "profit_factor", "total_trades", "final_equity")  # fmt: skip
+         "profit_factor", "total_trades")  # fmt: skip
 LIST_COLUMNS = ("total_return", "max_drawdown", "sharpe_ratio", "total_trades")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -45,11 +45,9 @@ class YearRow:
 
 
 def strip_figures(report: RunReport) -> list[Figure]:
-    """What is shown first. Liquidations join when there were any."""
-    names = list(STRIP)
-    if report.metrics["liquidations"].value:
-        names.append("liquidations")
-    return [_figure(name, report) for name in names]
+    """What is shown first. Liquidations, when there were any, matter more than the final equity."""
+    last = "liquidations" if report.metrics["liquidations"].value else "final_equity"
+    return [_figure(name, report) for name in (*STRIP, last)]
 
 
 def group_figures(report: RunReport) -> list[tuple[str, list[Figure], bool]]:

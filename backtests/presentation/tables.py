@@ -166,14 +166,14 @@ def order_rows(orders: Iterable[Any], report: RunReport) -> list[OrderRow]:
 def _order_row(order: Any, report: RunReport) -> OrderRow:
     status = OrderStatus(int(order["status"]))
     return OrderRow(
-        number=int(order["order_id"]),
+        number=int(order["order_id"]) + 1,
         time=format_time(int(order["time_ms"])),
         symbol=report.request.symbols[int(order["i_symbol"])],
         side="Buy" if order["side"] > 0 else "Sell",
         kind=KIND_WORDS[OrderKind(int(order["kind"]))],
         size=_size_words(int(order["size_kind"]), float(order["size"])),
         qty=format_qty(float(order["qty"])),
-        leverage=format_leverage(float(order["leverage"])),
+        leverage=DASH if order["is_reduce_only"] else format_leverage(float(order["leverage"])),
         status=STATUS_WORDS[status],
         badge=STATUS_BADGES.get(status, ""),
         reason=REASON_WORDS[Reason(int(order["reason"]))],

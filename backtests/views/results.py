@@ -60,7 +60,7 @@ def run_detail(request: AuthedRequest, run_id: str) -> HttpResponse:
         "report": report,
         "strip": figures.strip_figures(report),
         "assumptions": facts.list_assumptions(report),
-        "quote": figures.quote_asset(report.request.symbol),
+        "n_trades": sum(report.metrics[name].value or 0 for name in ("total_trades", "open_trades")),
         **_TAB_CONTEXTS[tab](request, run, report),
     }
     return render(request, "backtests/run_result.html", context)
