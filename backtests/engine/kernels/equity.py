@@ -40,6 +40,13 @@ def total_notional(sim: Sim) -> float:
 
 
 @kernel
+def note_marks(sim: Sim) -> None:
+    """Every open trade saw the mark where it stands now."""
+    for i_symbol in range(sim.positions.shape[0]):
+        note_price(sim, i_symbol, sim.positions[i_symbol]["mark"])
+
+
+@kernel
 def note_whole_bar(sim: Sim, i_fine: int) -> None:
     """Every open trade saw the bar's extremes."""
     for i_symbol in range(sim.positions.shape[0]):

@@ -7,7 +7,7 @@ from backtests.engine.kernels.account import note_ruin
 from backtests.engine.kernels.bars import choose_ways, set_marks_at_close, set_marks_at_open, set_marks_on_path
 from backtests.engine.kernels.commands import play_command
 from backtests.engine.kernels.compiler import entry_kernel, kernel
-from backtests.engine.kernels.equity import note_path, note_whole_bar, write_equity_row
+from backtests.engine.kernels.equity import note_marks, note_path, note_whole_bar, write_equity_row
 from backtests.engine.kernels.funding import charge_funding, skip_funding
 from backtests.engine.kernels.liquidation import find_due_on_path, liquidate_due, liquidate_on_path
 from backtests.engine.kernels.margin import is_due, margin_ratio
@@ -85,6 +85,7 @@ def play_step(sim: Sim, i_bar: int) -> None:
 def play_bar(sim: Sim, moment: Moment) -> None:
     """One finest bar in which something may happen."""
     set_marks_at_open(sim, moment.i_fine)
+    note_marks(sim)
     charge_funding(sim, moment, False)
     liquidate_due(sim, moment)
     fill_waiting_at_open(sim, moment)

@@ -39,7 +39,7 @@ class Account:
         self.has_acted = False  # since the loop last looked
         self.is_open = False  # the loop opens it for the bars of the span
         self._is_listening = False
-        self._is_spot = request.market is TradingMarket.SPOT
+        self._is_spot = request.market == TradingMarket.SPOT
         self._commands = np.zeros(256, COMMAND)
         self._n_commands = 0
         self._tags: dict[str, int] = {}

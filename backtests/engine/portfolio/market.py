@@ -31,7 +31,7 @@ def build_market(request: RunRequest, feed: Feed) -> Market:
     fresh = [_lay(path, fine_ms, last[i]) for i, path in enumerate(paths)]
     mark = _mark_plane(feed, fine_ms, fine_length, last, fresh)
     first_fine = np.append(np.searchsorted(fine_ms, step_ms), len(fine_ms)).astype(np.int64)
-    is_funded = request.funding and request.market is TradingMarket.USDM
+    is_funded = request.funding and request.market == TradingMarket.USDM
     events = [_funding_of(s, i, fine_ms, fine_length, mark[i]) for i, s in enumerate(feed.symbols) if is_funded]
     rows = np.concatenate(events) if events else np.empty(0, FUNDING_EVENT)
     in_order = np.lexsort((rows["i_symbol"], rows["time_ms"], rows["is_late"], rows["i_fine"]))

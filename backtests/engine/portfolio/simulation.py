@@ -124,21 +124,21 @@ class Simulation:
 
 def build_rules(request: RunRequest, feed: Feed, first_bar: int) -> Rules:
     """Raises RequestError for what cannot be simulated yet, DataError for futures without margin tiers."""
-    if request.margin_mode is MarginMode.CROSS:
+    if request.margin_mode == MarginMode.CROSS:
         raise RequestError("margin_mode", "not_available", "Cross margin is not available yet. Use isolated.")
     if request.participation_cap is not None:
         raise RequestError("participation_cap", "not_available", "A participation cap is not available yet.")
     run = np.zeros(1, RUN_RULES)
     run["first_bar"] = first_bar
     run["timeframe_ms"] = request.timeframe_ms
-    run["is_spot"] = request.market is TradingMarket.SPOT
-    run["fills_at_close"] = request.fill is FillPolicy.CLOSE
-    run["is_optimistic"] = request.path is PathRule.OPTIMISTIC
+    run["is_spot"] = request.market == TradingMarket.SPOT
+    run["fills_at_close"] = request.fill == FillPolicy.CLOSE
+    run["is_optimistic"] = request.path == PathRule.OPTIMISTIC
     run["slippage_ratio"] = request.slippage_bps / 10_000.0
     for name in ("leverage", "max_leverage", "maker_fee", "taker_fee"):
         run[name] = getattr(request, name)
     instruments = [symbol.instrument for symbol in feed.symbols]
-    if request.market is TradingMarket.USDM:
+    if request.market == TradingMarket.USDM:
         for instrument in instruments:
             if not instrument.tiers:
                 raise DataError(f"There are no margin tiers for {instrument.symbol}.")
