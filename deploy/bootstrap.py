@@ -19,7 +19,7 @@ import suite
 from checkout import Refusal, find_home, home_environment, make_folder, run_python
 from environment import ensure_environment
 from locks import remake_locks
-from site_home import prepare_home
+from site_home import ensure_assets, prepare_home
 
 
 def is_asked(name: str) -> bool:
@@ -45,12 +45,14 @@ def test(arguments: Sequence[str]) -> int:
     ensure_environment()
     if arguments:
         return suite.run_chosen(arguments)
+    ensure_assets(find_home(), "--no-collect")
     is_ci = is_asked("CI")
     return suite.run_suite(may_install=is_ci or is_asked("INSTALL"), is_ci=is_ci)
 
 
 def check(arguments: Sequence[str]) -> int:
     ensure_environment()
+    ensure_assets(find_home(), "--no-collect")
     return checks.run_checks(*arguments)
 
 

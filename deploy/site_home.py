@@ -95,9 +95,9 @@ def do_step(step: Step, home: Path, database_url: str) -> None:
     stamp.write_text(wanted)
 
 
-def ensure_assets(home: Path) -> None:
+def ensure_assets(home: Path, *options: str) -> None:
     """Bundle scripts and styles and collect them for the web server; the script keeps its own stamps."""
-    if run_python(["deploy/build_assets.py"], home_environment(home)).returncode != 0:
+    if run_python(["deploy/build_assets.py", *options], home_environment(home)).returncode != 0:
         raise Refusal("The pages' scripts and styles could not be built; the reason stands above.")
 
 

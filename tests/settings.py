@@ -1,4 +1,4 @@
-"""The product's own settings, in a home that lives as long as the test process. pytest reads this before any conftest."""
+"""The product's own settings, in a home that lives as long as the test process. Read before any conftest."""
 
 import atexit
 import os

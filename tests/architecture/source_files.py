@@ -28,7 +28,7 @@ def product_files() -> list[Path]:
     return [path for path in files if "migrations" not in path.parts]
 
 
-def test_files() -> list[Path]:
+def suite_files() -> list[Path]:
     return [path for path in walk(ROOT / "tests") if path.suffix == ".py"]
 
 

@@ -2,7 +2,7 @@
 
 import ast
 
-from tests.architecture.source_files import ROOT, name_of, product_files, test_files
+from tests.architecture.source_files import ROOT, name_of, product_files, suite_files
 
 EMPTY_MODULE_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "base", "misc"}
 EMPTY_CLASS_ENDINGS = ("Manager", "Handler", "Processor", "Info")
@@ -18,7 +18,7 @@ TOP_LEVEL = {"config", "accounts", "strategies", "backtests", "marketdata", "tem
 
 def test_no_module_is_named_after_nothing():
     parts = {
-        name_of(path): {*path.relative_to(ROOT).parts[:-1], path.stem} for path in (*product_files(), *test_files())
+        name_of(path): {*path.relative_to(ROOT).parts[:-1], path.stem} for path in (*product_files(), *suite_files())
     }
     assert not [name for name, words in parts.items() if words & EMPTY_MODULE_NAMES]
 
