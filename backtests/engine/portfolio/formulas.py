@@ -36,6 +36,8 @@ def liquidation_price(
 
 def maintenance_margin(*, notional: float, tiers: Sequence[MarginTier]) -> float:
     """notional (>= 0, quote currency) x the rate of its tier - the tier's cumulative amount."""
+    if not notional >= 0.0:
+        raise ValueError("notional is not negative")
     rows = tier_rows(tiers)
     return float(maintenance_of(rows, len(rows), float(notional)))
 
