@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.forms.utils import ErrorDict
 from django.urls import reverse_lazy
 
@@ -26,7 +27,7 @@ from marketdata.services import load_fee_presets
 from strategies.models import Strategy, StrategyVersion
 
 COSTS = ("fill", "maker_fee", "taker_fee", "slippage_bps", "seed")
-FORM_ONLY = ("csrfmiddlewaretoken", "fee_preset", "shown_market", "shown_strategy")
+FORM_ONLY = ("csrfmiddlewaretoken", "fee_preset", "shown_market", "shown_preset", "shown_strategy")
 PARAM = "param_"
 REFRESHES = {
     # On change the form is drawn anew, with the choices, defaults and estimate that belong to the new choice.
@@ -62,6 +63,7 @@ class RunForm(forms.Form):
     funding = forms.ChoiceField(label="Charge funding", choices=YES_NO, initial="true")
     seed = forms.CharField(label="Seed", initial="0", help_text="Of random and numpy inside the strategy.")
     shown_market = forms.CharField(widget=forms.HiddenInput)
+    shown_preset = forms.CharField(widget=forms.HiddenInput)
     shown_strategy = forms.CharField(widget=forms.HiddenInput)
 
     def __init__(self, user: User, given: Mapping[str, str], *, is_submitted: bool = False) -> None:
@@ -111,6 +113,15 @@ class RunForm(forms.Form):
         return {field: [error.code or "" for error in errors] for field, errors in self.errors.as_data().items()}
 
     @property
+    def error_lines(self) -> list[str]:
+        """Each refusal with the label of its field, for the top of the page."""
+        lines = []
+        for name, errors in self.errors.items():
+            text = " ".join(str(error) for error in errors)
+            lines.append(text if name == NON_FIELD_ERRORS else f"{self[name].label}: {text}")
+        return lines
+
+    @property
     def is_spot(self) -> bool:
         return bool(self.series and self.series.market == Market.SPOT)
 
@@ -144,8 +155,10 @@ class RunForm(forms.Form):
         last = runs.exclude(started_at=None).first()
         if last is None or last.started_at is None or last.finished_at is None or not last.summary.get("n_bars"):
             return ""
-        pace = (last.finished_at - last.started_at).total_seconds() / last.summary["n_bars"]
-        return f"about {format_seconds(pace * self.n_bars)} at the pace of its last run"
+        seconds = (last.finished_at - last.started_at).total_seconds()
+        if seconds < 0.1:  # stored by the command after it had run
+            return ""
+        return f"about {format_seconds(seconds / last.summary['n_bars'] * self.n_bars)} at the pace of its last run"
 
     @property
     def gap_text(self) -> str:
@@ -170,7 +183,7 @@ class RunForm(forms.Form):
 
     @property
     def has_cost_errors(self) -> bool:
-        return any(self[name].errors for name in COSTS) or bool(self.given.get("fee_preset"))
+        return any(self[name].errors for name in COSTS) or self.is_preset_new
 
     @property
     def quote(self) -> str:
@@ -232,17 +245,24 @@ class RunForm(forms.Form):
             self.fields[name] = forms.CharField(label=label, initial=initial, widget=widget)
 
     def _add_fees(self) -> None:
+        """A schedule that was just chosen fills in its fees; later typing over them wins."""
         market = TradingMarket(self.series.market) if self.series else TradingMarket.USDM
         maker, taker = DEFAULT_FEES[market]
         presets = [preset for preset in load_fee_presets() if preset.market == market]
-        chosen = next((preset for preset in presets if preset.name == self.given.get("fee_preset")), None)
-        if chosen:
+        wanted = self.given.get("fee_preset", "")
+        chosen = next((preset for preset in presets if preset.name == wanted), None)
+        self.is_preset_new = chosen is not None and wanted != self.given.get("shown_preset", "")
+        if chosen and self.is_preset_new:
             maker, taker = chosen.maker_fee, chosen.taker_fee
-        self.fee_rates = (f"{maker:.10g}", f"{taker:.10g}")
-        self.fields["maker_fee"].initial, self.fields["taker_fee"].initial = self.fee_rates
-        options = [("", "As typed below"), *((preset.name, _say_preset(preset)) for preset in presets)]
+        self.fields["maker_fee"].initial, self.fields["taker_fee"].initial = f"{maker:.10g}", f"{taker:.10g}"
+        shown = chosen or next((row for row in presets if (row.maker_fee, row.taker_fee) == (maker, taker)), None)
+        self.fields["shown_preset"].initial = shown.name if shown else ""
+        options = [("", "As typed"), *((preset.name, _say_preset(preset)) for preset in presets)]
         self.fields["fee_preset"] = forms.ChoiceField(
-            label="Fee schedule", choices=options, widget=forms.Select(attrs=REFRESHES)
+            label="Fee schedule",
+            choices=options,
+            initial=shown.name if shown else "",
+            widget=forms.Select(attrs=REFRESHES),
         )
 
     def _add_params(self) -> None:
@@ -252,8 +272,9 @@ class RunForm(forms.Form):
     def _keep_typed(self) -> None:
         """A redrawn form keeps what was typed, except where another choice has made it meaningless."""
         is_other_market = self.given.get("shown_market", self.fields["market"].initial) != self.fields["market"].initial
-        reset = {"strategy", "version", "market", "symbol", "timeframe", "fee_preset", "shown_market", "shown_strategy"}
-        if is_other_market or self.given.get("fee_preset"):
+        reset = {"strategy", "version", "market", "symbol", "timeframe", "fee_preset"}
+        reset |= {name for name in FORM_ONLY if name.startswith("shown_")}
+        if is_other_market or self.is_preset_new:
             reset |= {"maker_fee", "taker_fee"}
         if is_other_market and self.is_spot:
             reset |= {"leverage"}
