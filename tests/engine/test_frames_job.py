@@ -1,0 +1,52 @@
+"""The job crosses to the child unchanged, and nobody can change it on the way."""
+
+import os
+
+import numpy as np
+import pytest
+
+from backtests.engine.frames import ChildJob, JobLimits, read_job
+from backtests.engine.request import Bars, Feed, FundingEvents, SymbolFeed
+from backtests.runner import jail
+from tests.engine.strategy_stage import make_bars, make_feed, make_request
+
+LIMITS = JobLimits(memory_mb=512, cpu_s=60, max_orders=100, max_log_bytes=1_000)
+
+
+def rich_feed():
+    plain = make_feed(make_bars(range(100, 150)), make_bars(range(10, 40))).symbols
+    bars = plain[0].bars
+    stamps = bars.open_ms[::8].copy()
+    funding = FundingEvents(stamps, np.linspace(-1e-3, 1e-3, len(stamps)), np.full(len(stamps), np.nan))
+    counted = Bars(bars.open_ms, bars.open, bars.high, bars.low, bars.close, bars.volume, np.arange(len(bars)))
+    return Feed((SymbolFeed(plain[0].instrument, counted, mark_bars=bars, fine_bars=bars, funding=funding), plain[1]))
+
+
+def columns_of(feed):
+    for symbol in feed.symbols:
+        for owner in (symbol.bars, symbol.mark_bars, symbol.fine_bars, symbol.funding):
+            if owner is not None:
+                yield from ((name, getattr(owner, name)) for name in owner.__slots__)
+
+
+@pytest.mark.parametrize("has_memfd", [True, False])
+def test_a_job_is_read_as_it_was_written(has_memfd, monkeypatch):
+    if not has_memfd:
+        monkeypatch.delattr(os, "memfd_create")
+    feed = rich_feed()
+    job = ChildJob("x = 'ü'\n", make_request(feed, params={"fast": 3}, leverage=4), feed, LIMITS)
+    fd = jail._seal(jail.job_chunks(job))
+    came = read_job(fd)
+    assert (came.source, came.request, came.limits) == (job.source, job.request, job.limits)
+    assert [symbol.instrument for symbol in came.feed.symbols] == [symbol.instrument for symbol in feed.symbols]
+    for (name, sent), (_, got) in zip(columns_of(feed), columns_of(came.feed), strict=True):
+        assert (got is None) == (sent is None), name
+        if sent is not None:
+            np.testing.assert_array_equal(got, sent)
+            assert got.dtype == sent.dtype
+            assert not len(got) or not got.flags.writeable
+    with pytest.raises(OSError):
+        os.write(fd, b"other candles")
+    with pytest.raises(OSError):
+        os.ftruncate(fd, 0)
+    os.close(fd)
