@@ -16,6 +16,7 @@ _PLAYED = (
     CommandKind.CLOSE_POSITION,
     CommandKind.TARGET,
 )
+_PRICES = ("limit_price", "stop_price", "stop_loss", "take_profit", "trailing_ratio")  # of orders not yet played
 
 
 def replay(request: RunRequest, feed: Feed, commands: CommandLog) -> EngineResult:
@@ -36,17 +37,20 @@ def check_commands(rows: Rows, first_bar: int, n_bars: int, n_symbols: int, n_ta
     """The kernels index by what a command says; nothing out of range may reach them."""
     if not len(rows):
         return
-    is_order = np.isin(rows["kind"], (CommandKind.SUBMIT, CommandKind.CLOSE_POSITION, CommandKind.TARGET))
-    leverage = rows["leverage"]
+    is_submit, is_close = rows["kind"] == CommandKind.SUBMIT, rows["kind"] == CommandKind.CLOSE_POSITION
+    is_order = is_submit | is_close | (rows["kind"] == CommandKind.TARGET)
+    size, leverage = rows["size"], rows["leverage"]
+    most = np.where(is_close, 100.0, np.where(rows["size_kind"] == SizeKind.EQUITY_RATIO, 1.0, np.inf))
     checks = {
         "bar": (rows["i_bar"] >= first_bar) & (rows["i_bar"] < n_bars) & (np.diff(rows["i_bar"], prepend=0) >= 0),
         "kind": np.isin(rows["kind"], _PLAYED),
         "symbol": (rows["i_symbol"] >= np.where(is_order, 0, -1)) & (rows["i_symbol"] < n_symbols),
-        "side": ~(rows["kind"] == CommandKind.SUBMIT) | np.isin(rows["side"], (1, -1)),
-        "size kind": ~(rows["kind"] == CommandKind.SUBMIT)
-        | np.isin(rows["size_kind"], (SizeKind.QTY, SizeKind.NOTIONAL, SizeKind.EQUITY_RATIO)),
-        "size": ~is_order | np.isfinite(rows["size"]),
+        "side": ~is_submit | np.isin(rows["side"], (1, -1)),
+        "size kind": ~is_submit | np.isin(rows["size_kind"], (SizeKind.QTY, SizeKind.NOTIONAL, SizeKind.EQUITY_RATIO)),
+        "size": ~is_order | (np.isfinite(size) & ~((is_submit | is_close) & ~((size > 0.0) & (size <= most)))),
         "leverage": np.isnan(leverage) | ((leverage >= 1.0) & np.isfinite(leverage)),
+        "price": np.all([np.isnan(rows[name]) for name in _PRICES], axis=0),
+        "term": ~rows["is_post_only"] & (rows["good_for_bars"] == 0),
         "tag": (rows["i_tag"] >= -1) & (rows["i_tag"] < n_tags),
     }
     for name, is_good in checks.items():

@@ -113,12 +113,11 @@ class Account:
         tag: str = "",
     ) -> int:
         """Make an order at the close of this bar: side +1 buys, -1 sells. Raises OrderError."""
-        is_plain = not isinstance(take_profit, Sequence) and math.isnan(
-            limit_price + stop_price + stop_loss + take_profit + trailing_ratio
-        )
-        if side not in (1, -1):
-            raise OrderError(f"A side is +1 (buy) or -1 (sell), not {side!r}.")
-        if not is_plain or is_post_only or good_for_bars:
+        if (
+            is_post_only
+            or good_for_bars
+            or _is_any_given(limit_price, stop_price, stop_loss, take_profit, trailing_ratio)
+        ):
             raise OrderError(_NOT_YET)
         _check_positive("size", size)
         if size_kind == SizeKind.EQUITY_RATIO and size > 1.0:
@@ -299,6 +298,10 @@ class Account:
         self._n_commands = n + 1
         self.has_acted = True
         self.simulation.play(self._commands, n + 1, i_bar)
+
+
+def _is_any_given(*prices: float | Sequence[tuple[float, float]]) -> bool:
+    return any(not isinstance(price, float) or not math.isnan(price) for price in prices)
 
 
 def _check_positive(name: str, number: float) -> None:
