@@ -115,7 +115,10 @@ def build_finished_run(owner, *, n_trades=20, version=None, **wanted):
     claimed = BacktestRun.objects.claim(run.pk)
     folder = artifacts.save(run.pk, 1, claimed.token, tables=report.tables, facts=report.to_facts())
     assert claimed.finish(
-        artifact_dir=folder, result_hash=report.result_hash, summary=report.summary(), is_ruined=report.is_ruined,
+        artifact_dir=folder,
+        result_hash=report.result_hash,
+        summary=report.summary(),
+        is_ruined=report.is_ruined,
         jail_level="none",
     )
     run.refresh_from_db()
