@@ -28,7 +28,6 @@ TICK_S = 0.25
 PATIENCE_S = 4.0  # how long a unit may take to end by itself
 STEADY_AFTER_S = 30.0  # a unit that lived this long is started again at once
 MAX_DELAY_S = 10.0
-WEB_THREADS = 4
 
 
 class ServeError(Exception):
@@ -49,20 +48,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def web_unit(listener: socket.socket, *, cwd: Path, env: dict[str, str]) -> Unit:
-    options = {
-        "--bind": f"fd://{listener.fileno()}",
-        "--worker-class": "gthread",
-        "--workers": str((os.cpu_count() or 1) + 1),
-        "--threads": str(WEB_THREADS),
-        "--timeout": "60",
-        "--graceful-timeout": "3",
-        "--log-level": "warning",
-    }
-    if os.access("/dev/shm", os.W_OK):  # noqa: S108 -- gunicorn's heartbeat files, which must not wait for a disk
-        options["--worker-tmp-dir"] = "/dev/shm"  # noqa: S108
-    argv = [sys.executable, "-m", "gunicorn", "--preload", "--no-control-socket"]
-    argv += [part for option in options.items() for part in option]
-    return Unit("web server", [*argv, "config.wsgi:application"], cwd=cwd, env=env, pass_fds=[listener.fileno()])
+    config = ["--config", "python:backtests.operations.gunicorn_config"]
+    argv = [sys.executable, "-m", "gunicorn", *config, "--bind", f"fd://{listener.fileno()}"]
+    return Unit("web server", argv, cwd=cwd, env=env, pass_fds=[listener.fileno()])
 
 
 def cluster_unit(*, cwd: Path, env: dict[str, str]) -> Unit:

@@ -1,7 +1,6 @@
 """A whole site as `manage.py serve` runs it, in a home of its own on SQLite, watched from outside."""
 
 import os
-import re
 import signal
 import socket
 import sqlite3
@@ -31,12 +30,15 @@ class Slow(Strategy):
             self.buy(notional=100)
 """
 
-MAKE_RUNS = """\
+# Asks the site for runs as its web process would; one line in, one line out.
+CUSTOMER = """\
 import sys
 import django
 django.setup()
 from accounts.models import User
-from backtests.services import request_run
+from backtests import services
+from backtests.models import BacktestRun
+from strategies.models import StrategyVersion
 from tests.builders import BUY_ONCE, build_candles, build_version
 from tests.backtests.served_site import SLOW
 owner = User.objects.filter(email="owner@example.org").first()
@@ -45,17 +47,21 @@ if owner is None:
     build_candles()
     build_version(owner, SLOW, "Slow")
     build_version(owner, BUY_ONCE, "Quick")
-from strategies.models import StrategyVersion
-version = StrategyVersion.objects.get(strategy__name=sys.argv[1])
 raw = {"market": "usdm", "symbol": "BTCUSDT", "timeframe": "1h", "from": "2025-01-02", "to": "2025-01-17"}
-print("run", request_run(owner, raw, strategy_version=version).pk.hex)
+for line in sys.stdin:
+    verb, what = line.split()
+    if verb == "request":
+        version = StrategyVersion.objects.get(strategy__name=what)
+        print(services.request_run(owner, raw, strategy_version=version).pk.hex, flush=True)
+    else:
+        print(services.cancel_run(BacktestRun.objects.get(pk=what)), flush=True)
 """
 
 
 def wait_until(is_so, seconds, what):
     give_up_at = time.monotonic() + seconds
     while not (found := is_so()):
-        assert time.monotonic() < give_up_at, f"waited {seconds} s for {what}"
+        assert time.monotonic() < give_up_at, f"waited {seconds} s for {what() if callable(what) else what}"
         time.sleep(0.05)
     return found
 
@@ -77,18 +83,30 @@ class ServedSite:
         self.env.pop("DATABASE_URL", None)
         self.output = home / "output.txt"
         self.process = None
+        self.customer = None
         self.seen = set()
 
-    def manage(self, *arguments):
-        return self._run(["manage.py", *arguments])
+    def migrate(self):
+        subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=self.env, check=True)
 
-    def _run(self, arguments):
-        done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=self.env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def _ask(self, line):
+        if self.customer is None:
+            self.customer = subprocess.Popen(
+                [sys.executable, "-c", CUSTOMER],
+                cwd=ROOT,
+                env=self.env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        self.customer.stdin.write(line + "\n")
+        self.customer.stdin.flush()
+        return self.customer.stdout.readline().strip()
 
     def start(self, *options):
         with self.output.open("ab") as output:
+            said = f"Hindsight is running at http://127.0.0.1:{self.port}/"
+            n_before = self.text().count(said)
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve", "--port", str(self.port), *options],
                 cwd=ROOT,
@@ -96,8 +114,9 @@ class ServedSite:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        said = f"Hindsight is running at http://127.0.0.1:{self.port}/"
-        wait_until(lambda: said in self.text() or self.process.poll() is not None, 40, "the site to answer")
+        wait_until(
+            lambda: self.text().count(said) > n_before or self.process.poll() is not None, 40, "the site to answer"
+        )
         assert self.process.poll() is None, self.text()
         return self
 
@@ -112,7 +131,7 @@ class ServedSite:
     def survivors(self):
         """Of all processes that were ever seen, those that still live."""
         return [
-            process
+            command_of(process) or process
             for process in read_processes().values()
             if (process.pid, process.started) in self.seen and not process.is_zombie
         ]
@@ -134,8 +153,10 @@ class ServedSite:
         return [process for process in self.processes() if "backtests.engine" in command_of(process)]
 
     def request_run(self, strategy="Slow"):
-        said = self._run(["-c", MAKE_RUNS, strategy])
-        return re.search(r"run (\w+)", said)[1]
+        return self._ask(f"request {strategy}")
+
+    def cancel_run(self, run_id):
+        assert self._ask(f"cancel {run_id}") == "True"
 
     def row(self, run_id):
         with closing(sqlite3.connect(self.home / "hindsight.sqlite3", timeout=20)) as database:
@@ -161,6 +182,11 @@ class ServedSite:
             self.processes()
             self.process.send_signal(signal.SIGINT)
             self.process.wait(20)
+
+    def close(self):
+        self.stop()
+        if self.customer is not None:
+            self.customer.communicate()
 
 
 def command_of(process):

@@ -19,17 +19,11 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("served")
-    ServedSite(home).manage("migrate", "-v0")
-    return home
-
-
-@pytest.fixture
-def site(home):
-    site = ServedSite(home).start()
-    yield site
-    site.stop()
+def site(tmp_path_factory):
+    site = ServedSite(tmp_path_factory.mktemp("served"))
+    site.migrate()
+    yield site.start()
+    site.close()
     assert site.survivors() == [], site.text()
 
 
@@ -84,11 +78,7 @@ def test_a_killed_head_of_the_cluster_takes_it_all_along(site, victim):
 def test_a_cancelled_run_has_no_process_after_two_seconds(site):
     run_id = site.request_run()
     site.wait_for_strategy()
-    site.manage(
-        "shell",
-        "-c",
-        f"from backtests.models import BacktestRun as B; B.objects.filter(pk='{run_id}').request_cancel()",
-    )
+    site.cancel_run(run_id)
     wait_until(lambda: not site.strategies(), 4, "the strategy to end")
     assert site.wait_for_status(run_id, "cancelled", seconds=3)
 
@@ -104,12 +94,9 @@ def test_the_web_server_comes_back(site):
     wait_until(lambda: answers(site), 15, "the new one to answer")
 
 
-def test_ctrl_c_gives_the_run_back_and_leaves_no_process(home):
-    site = ServedSite(home).start()
+def test_ctrl_c_gives_the_run_back_and_leaves_no_process(site):
     run_id = site.request_run()
     site.wait_for_strategy()
-    site.processes()
-
     began_at = time.monotonic()
     site.process.send_signal(signal.SIGINT)
 
@@ -119,28 +106,19 @@ def test_ctrl_c_gives_the_run_back_and_leaves_no_process(home):
     row = site.row(run_id)
     assert (row["status"], row["n_lost"], row["attempt"]) == ("queued", 0, 1)
 
-    site.start()  # and what was given back goes on
-    try:
-        site.wait_for_success(run_id)
-    finally:
-        site.stop()
-    assert site.survivors() == []
+    site.start()
+    assert site.wait_for_success(run_id)["attempt"] == 2
 
 
-def test_a_killed_supervisor_leaves_no_process(home):
-    site = ServedSite(home).start()
+def test_a_killed_supervisor_leaves_no_process(site):
     run_id = site.request_run()
     site.wait_for_strategy()
-    site.processes()
     site.process.kill()
     site.process.wait()
-    wait_until(lambda: not site.survivors(), 5, f"{site.survivors()} to be gone")
-    assert site.row(run_id)["status"] == "running"  # the lease decides, at the next start
+    wait_until(lambda: not site.survivors(), 5, lambda: f"these to be gone: {site.survivors()}")
+    assert site.row(run_id)["status"] == "running"  # its lease decides, at the next start
+
     site.start()
-    try:
-        row = site.wait_for_success(run_id)
-        assert row["n_lost"] == 1
-        assert json.loads(row["summary"])["n_bars"] == 15 * 24
-    finally:
-        site.stop()
-    assert site.survivors() == []
+    row = site.wait_for_success(run_id)
+    assert row["n_lost"] == 1
+    assert json.loads(row["summary"])["n_bars"] == 15 * 24
