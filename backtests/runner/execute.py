@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from backtests.engine.errors import IntegrityError
 from backtests.engine.frames import ChildJob, JobLimits
 from backtests.engine.replay import replay
+from backtests.engine.request import merge_times
 from backtests.engine.result import CommandLog, EngineResult
 from backtests.runner.intake import Intake
 from backtests.runner.jail import LEVEL, start_child, warm_up
@@ -71,7 +70,7 @@ def execute(job: RunJob, on_progress: OnProgress | None = None, should_stop: Sho
 
 def _run_child(job: RunJob, go_on: GoOn) -> tuple[Intake, Overseer, Ending]:
     limits = job.limits
-    timeline = np.unique(np.concatenate([symbol.bars.open_ms for symbol in job.feed.symbols]))
+    timeline = merge_times([symbol.bars.open_ms for symbol in job.feed.symbols])
     intake = Intake(limits, timeline, job.request.timeframe_ms)
     child_limits = JobLimits(limits.run_memory_mb, cpu_limit_s(limits), limits.max_orders, limits.max_log_bytes)
     started_s = time.monotonic()

@@ -4,9 +4,11 @@ import os
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backtests.engine.frames import ChildJob, JobLimits, read_job
-from backtests.engine.request import Bars, Feed, FundingEvents, SymbolFeed
+from backtests.engine.request import Bars, Feed, FundingEvents, SymbolFeed, merge_times
 from backtests.runner import jail
 from tests.engine.strategy_stage import make_bars, make_feed, make_request
 
@@ -50,3 +52,9 @@ def test_a_job_is_read_as_it_was_written(has_memfd, monkeypatch):
     with pytest.raises(OSError):
         os.ftruncate(fd, 0)
     os.close(fd)
+
+
+@given(st.lists(st.sets(st.integers(0, 30), max_size=12), min_size=1, max_size=4))
+def test_merged_times_are_the_union_in_order(sets):
+    arrays = [np.array(sorted(times), np.int64) for times in sets]
+    assert merge_times(arrays).tolist() == sorted(set().union(*sets))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from backtests.engine.metrics.rows import EquityCurve, FloatArray, IntArray
-from backtests.engine.request import Bars, RunRequest
+from backtests.engine.request import Bars, RunRequest, merge_times
 
 
 def buy_and_hold(request: RunRequest, all_bars: Sequence[Bars]) -> EquityCurve:
@@ -18,7 +18,7 @@ def buy_and_hold(request: RunRequest, all_bars: Sequence[Bars]) -> EquityCurve:
     spans = [(opens, first_open, closes) for opens, first_open, closes in spans if len(opens)]
     if not spans:
         return EquityCurve(request.initial_balance, request.from_ms, request.to_ms, np.empty(0, np.int64), np.empty(0))
-    timeline: IntArray = np.unique(np.concatenate([opens for opens, _, _ in spans]))
+    timeline: IntArray = merge_times([opens for opens, _, _ in spans])
     share = request.initial_balance / len(spans)
     equity = np.zeros(len(timeline))
     for opens, first_open, closes in spans:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from backtests.engine.errors import DataError
 from backtests.engine.kernels.state import BAR, FUNDING_EVENT, Market, Rows
-from backtests.engine.request import Bars, Feed, RunRequest, SymbolFeed, TradingMarket, timeframe_to_ms
+from backtests.engine.request import Bars, Feed, RunRequest, SymbolFeed, TradingMarket, merge_times, timeframe_to_ms
 
 PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume")
@@ -18,7 +18,7 @@ def build_market(request: RunRequest, feed: Feed) -> Market:
     """Lay all symbols on the union of their opens. Raises DataError where the feed does not fit the request."""
     if tuple(s.instrument.symbol for s in feed.symbols) != request.symbols:
         raise DataError("The feed does not hold the symbols of the request, in their order.")
-    step_ms = np.unique(np.concatenate([s.bars.open_ms for s in feed.symbols]))
+    step_ms = merge_times([s.bars.open_ms for s in feed.symbols])
     step_ms = np.ascontiguousarray(step_ms[step_ms < request.to_ms])
     if not len(step_ms) or step_ms[-1] < request.from_ms:
         raise DataError("There is no bar in the span.")
@@ -26,7 +26,7 @@ def build_market(request: RunRequest, feed: Feed) -> Market:
     if request.intrabar_timeframe is not None:
         fine_length = timeframe_to_ms(request.intrabar_timeframe)
     paths = [_path_bars(s, step_ms, request.timeframe_ms) for s in feed.symbols]
-    fine_ms = np.unique(np.concatenate([step_ms, *(path.open_ms for path in paths)]))
+    fine_ms = merge_times([step_ms, *(path.open_ms for path in paths)])
     last = np.zeros((len(paths), len(fine_ms)), BAR)
     fresh = [_lay(path, fine_ms, last[i]) for i, path in enumerate(paths)]
     mark = _mark_plane(feed, fine_ms, fine_length, last, fresh)

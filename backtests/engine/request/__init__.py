@@ -1,6 +1,6 @@
 """What goes into a run: the request, and the feed it runs on."""
 
-from backtests.engine.request.bars import Bars, Feed, FundingEvents, SymbolFeed
+from backtests.engine.request.bars import Bars, Feed, FundingEvents, SymbolFeed, merge_times
 from backtests.engine.request.instrument import Instrument, MarginTier, check_tiers
 from backtests.engine.request.run_request import (
     DEFAULT_FEES,
@@ -31,5 +31,6 @@ __all__ = [
     "SymbolFeed",
     "TradingMarket",
     "check_tiers",
+    "merge_times",
     "timeframe_to_ms",
 ]

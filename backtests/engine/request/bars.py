@@ -1,5 +1,6 @@
 """Bars and funding events as read-only arrays."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -69,6 +70,15 @@ class SymbolFeed:
     mark_bars: Bars | None = None
     fine_bars: Bars | None = None
     funding: FundingEvents = field(default_factory=FundingEvents.none)
+
+
+def merge_times(times: Sequence[IntArray]) -> IntArray:
+    """The union of increasing times, increasing. np.unique hashes first: 0.8 s for the minutes of a year."""
+    first = times[0]
+    if all(np.array_equal(other, first) for other in times[1:]):
+        return first
+    merged = np.sort(np.concatenate(times), kind="stable")
+    return merged[np.concatenate(([True], merged[1:] != merged[:-1]))] if len(merged) else merged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
