@@ -113,6 +113,8 @@ class Account:
         tag: str = "",
     ) -> int:
         """Make an order at the close of this bar: side +1 buys, -1 sells. Raises OrderError."""
+        if side not in (1, -1):
+            raise OrderError(f"A side is +1 (buy) or -1 (sell), not {side!r}.")
         if (
             is_post_only
             or good_for_bars
