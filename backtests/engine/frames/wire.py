@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from backtests.engine.frames import kinds
 from backtests.engine.frames.kinds import Frame, FrameError
 from backtests.engine.kernels.types import COMMAND
+from backtests.engine.result import Rows
 
 MAX_FRAME_BYTES = 64 * 1024
 HEADER_BYTES = 4
@@ -33,9 +34,9 @@ def encode_frame(kind: str, **fields: Any) -> bytes:
     return len(payload).to_bytes(HEADER_BYTES, "big") + payload
 
 
-def encode_row(row: np.void) -> list[Any]:
-    """A command as JSON values in the order of COMMAND: floats by repr, which is lossless; NaN as null."""
-    return [None if isinstance(value, float) and math.isnan(value) else value for value in row.item()]
+def encode_rows(rows: Rows) -> list[list[Any]]:
+    """Commands as JSON values in the order of COMMAND: floats by repr, which is lossless; NaN as null."""
+    return [[None if value != value else value for value in row] for row in rows.tolist()]
 
 
 def encode_array(values: NDArray[Any], dtype: str) -> str:

@@ -16,7 +16,7 @@ from backtests.engine.frames.kinds import (
     MAX_TRACEBACK,
     ErrorFrame,
 )
-from backtests.engine.frames.wire import encode_array, encode_frame, encode_row
+from backtests.engine.frames.wire import encode_array, encode_frame, encode_rows
 from backtests.engine.result import CommandLog
 
 ROWS_PER_FRAME = 100  # a row takes at most some 400 bytes
@@ -85,7 +85,7 @@ class FrameReporter:
         for start in range(0, len(tags), TAGS_PER_FRAME):
             self._send(encode_frame("ORDERS", rows=[], tags=tags[start : start + TAGS_PER_FRAME]))
         for start in range(0, len(log.rows), ROWS_PER_FRAME):
-            rows = [encode_row(row) for row in log.rows[start : start + ROWS_PER_FRAME]]
+            rows = encode_rows(log.rows[start : start + ROWS_PER_FRAME])
             self._send(encode_frame("ORDERS", rows=rows, tags=[]))
 
     def done(self, ledger_hash: str, n_bars: int) -> None:
