@@ -11,7 +11,7 @@ worker_class = "gthread"
 workers = (os.cpu_count() or 1) + 1
 threads = 4
 timeout = 60
-graceful_timeout = 3
+graceful_timeout = 2
 loglevel = "warning"
 control_socket_disable = True
 if os.access("/dev/shm", os.W_OK):  # noqa: S108 -- its heartbeat files must not wait for a disk
