@@ -52,7 +52,8 @@ def test(arguments: Sequence[str]) -> int:
 
 def check(arguments: Sequence[str]) -> int:
     ensure_environment()
-    ensure_assets(find_home(), "--no-collect")
+    if not arguments:
+        ensure_assets(find_home(), "--no-collect")
     return checks.run_checks(*arguments)
 
 
