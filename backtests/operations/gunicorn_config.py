@@ -3,6 +3,8 @@
 import os
 from typing import Any
 
+from django.urls import get_resolver
+
 from backtests.operations.launch import die_with_parent
 
 wsgi_app = "config.wsgi:application"
@@ -20,3 +22,8 @@ if os.access("/dev/shm", os.W_OK):  # noqa: S108 -- its heartbeat files must not
 
 def post_fork(server: Any, _worker: Any) -> None:
     die_with_parent(server.pid)
+
+
+def when_ready(_server: Any) -> None:
+    """Load every page before the workers are forked: they share its memory, and nobody's first click waits for it."""
+    get_resolver().url_patterns  # noqa: B018

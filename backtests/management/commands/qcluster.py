@@ -18,6 +18,7 @@ def _note_parent() -> None:
 
 
 class Command(qcluster.Command):  # type: ignore[misc]
+    requires_system_checks = ()  # they load every page, which no worker shows
     help = "Run the workers. Stop it with SIGTERM to the whole session: runs go back to the queue."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -11,6 +11,7 @@ from backtests.operations.reaper import reap, reap_until, sweep_artifacts
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every page, which this does not need
     help = "Requeue or fail runs whose worker is gone, send missing messages, sweep result files of nobody."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

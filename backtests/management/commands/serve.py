@@ -14,6 +14,7 @@ from backtests.operations.serve import ServeError, Supervisor, cluster_unit, lis
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every page, which the web server does anyway
     help = "Run web server, worker and reaper until Ctrl-C; whatever dies is started again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
