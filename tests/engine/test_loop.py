@@ -292,7 +292,7 @@ def test_finer_mark_bars_are_summed_up():
     fine = bars_of(rows)
     fine = Bars(START + 20_000 * np.arange(3), *(getattr(fine, n) for n in ("open", "high", "low", "close", "volume")))
     account = Account(request, Feed((replace(feed.symbols[0], mark_bars=fine),)))
-    mark = account.simulation.sim.market.mark[0]
+    mark = account.simulation.store.market.mark[0]
     assert [mark[0][n] for n in ("open", "high", "low", "close")] == [100.0, 104.0, 99.0, 102.0]
     assert mark[1]["close"] == 100.0  # no mark bar: the trade bar
 

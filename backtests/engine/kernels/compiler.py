@@ -21,19 +21,30 @@ numba.config.CACHE_LOCATOR_CLASSES = ",".join(
 )
 
 
+# Kernels allocate nothing, so they need no counting of references to arrays (`_nrt`), which costs ten times the
+# work on a bar: each call would count every array of the simulation up and down. Equal, because Python holds the
+# arrays for as long as a call takes. A kernel that does allocate fails to compile.
+_OPTIONS = {"cache": True, "error_model": "numpy", "_nrt": False}
+
+
 def kernel[F: Callable[..., Any]](function: F) -> F:
     """Compile, and keep what was compiled. No fastmath and no threads: results are the same to the bit everywhere.
 
     For kernels that only kernels call: what Python would need to call them is left out, a third of compile time.
     """
-    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    compiled: F = numba.njit(cache=True, error_model="numpy", **options)(function)
+    compiled: F = numba.njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     return compiled
 
 
 def entry_kernel[F: Callable[..., Any]](function: F) -> F:
     """A kernel that Python calls, too."""
-    compiled: F = numba.njit(cache=True, error_model="numpy")(function)
+    compiled: F = numba.njit(**_OPTIONS)(function)
+    return compiled
+
+
+def inlined_kernel[F: Callable[..., Any]](function: F) -> F:
+    """Copied into its callers: a compiled function cannot return a tuple with records in it."""
+    compiled: F = numba.njit(inline="always")(function)
     return compiled
 
 

@@ -13,16 +13,17 @@ from backtests.engine.kernels.liquidation import find_due_on_path, liquidate_due
 from backtests.engine.kernels.margin import is_due, margin_ratio
 from backtests.engine.kernels.matching import fill_waiting_at_open
 from backtests.engine.kernels.orders import cancel_waiting
-from backtests.engine.kernels.state import Moment, Rows, Sim
+from backtests.engine.kernels.state import Moment, Rows, Sim, Store, open_store
 from backtests.engine.kernels.types import OrderStatus, Reason
 
 
 @entry_kernel
-def play(sim: Sim, commands: Rows, n_commands: int, i_bar: int) -> bool:
+def play(store: Store, commands: Rows, n_commands: int, i_bar: int) -> bool:
     """Play the commands not yet played, each at the close of its step, and the steps up to and with i_bar.
 
     False when a table may run out of rows: let the tables grow and call again; nothing is lost or done twice.
     """
+    sim = open_store(store)
     account = sim.account
     while account["n_commands"] < n_commands:
         command = commands[account["n_commands"]]
@@ -42,14 +43,36 @@ def advance(sim: Sim, i_bar: int) -> bool:
     """Close the steps before i_bar with their equity rows, and let happen what happens up to i_bar."""
     account = sim.account
     while account["i_bar"] < i_bar and not account["is_ruined"]:
-        step = account["i_bar"] + 1
+        step = find_next_event(sim, account["i_bar"] + 1, i_bar + 1)
+        pass_quiet_steps(sim, step - 1)
+        if step > i_bar:
+            break
         if not has_room(sim, sim.market.first_fine[step + 1] - sim.market.first_fine[step]):
             return False
-        if account["i_bar"] >= sim.rules.run["first_bar"]:
-            write_equity_row(sim, account["i_bar"])
-        account["i_bar"] = step
+        close_step(sim)
         play_step(sim, step)
     return True
+
+
+@kernel
+def close_step(sim: Sim) -> None:
+    """The equity row of the step on which the account stands, and on to the next."""
+    account = sim.account
+    if account["i_bar"] >= sim.rules.run["first_bar"]:
+        write_equity_row(sim, account["i_bar"])
+    account["i_bar"] += 1
+
+
+@kernel
+def pass_quiet_steps(sim: Sim, i_bar: int) -> None:
+    """Steps up to and with i_bar, in which nothing happens but the passing of time."""
+    account = sim.account
+    while account["i_bar"] < i_bar:
+        close_step(sim)
+        if account["n_open"] > 0:
+            step = account["i_bar"]
+            for i_fine in range(sim.market.first_fine[step], sim.market.first_fine[step + 1]):
+                note_whole_bar(sim, i_fine)
 
 
 @kernel
@@ -134,8 +157,13 @@ def can_happen(sim: Sim, i_fine: int, i_next_funding: int) -> bool:
 
 
 @entry_kernel
-def find_next_event(sim: Sim, i_from: int, i_to: int) -> int:
+def look_ahead(store: Store, i_from: int, i_to: int) -> int:
     """The first step from i_from on, before i_to, in which anything can happen; i_to when none."""
+    return find_next_event(open_store(store), i_from, i_to)
+
+
+@kernel
+def find_next_event(sim: Sim, i_from: int, i_to: int) -> int:
     account = sim.account
     if account["n_waiting"] == 0 and account["n_open"] == 0:
         return i_to
@@ -150,15 +178,17 @@ def find_next_event(sim: Sim, i_from: int, i_to: int) -> int:
 
 
 @entry_kernel
-def read_margin_ratio(sim: Sim, i_bar: int) -> float:
+def read_margin_ratio(store: Store, i_bar: int) -> float:
     """At the close of the step; nothing may have happened since the last step played."""
+    sim = open_store(store)
     set_marks_at_close(sim, sim.market.first_fine[i_bar + 1] - 1)
     return margin_ratio(sim)
 
 
 @entry_kernel
-def finish(sim: Sim) -> None:
+def finish(store: Store) -> None:
     """After the last step: its equity row, and an end for what still waits."""
+    sim = open_store(store)
     account = sim.account
     if account["is_finished"]:
         return

@@ -115,11 +115,10 @@ class Account:
         """Make an order at the close of this bar: side +1 buys, -1 sells. Raises OrderError."""
         if side not in (1, -1):
             raise OrderError(f"A side is +1 (buy) or -1 (sell), not {side!r}.")
-        if (
-            is_post_only
-            or good_for_bars
-            or _is_any_given(limit_price, stop_price, stop_loss, take_profit, trailing_ratio)
-        ):
+        # NaN alone is not equal to itself, so this asks in 0.1 us whether any price is given.
+        has_price = limit_price == limit_price or stop_price == stop_price or stop_loss == stop_loss
+        has_exit = take_profit == take_profit or trailing_ratio == trailing_ratio
+        if has_price or has_exit or is_post_only or good_for_bars:
             raise OrderError(_NOT_YET)
         _check_positive("size", size)
         if size_kind == SizeKind.EQUITY_RATIO and size > 1.0:
@@ -156,7 +155,7 @@ class Account:
     # What has happened so far: rows of kernels.types, good until the next call.
     def order(self, order_id: int) -> Any:
         """The row (kernels.types.ORDER) of one order as it stands now."""
-        return self.simulation.sim.books.orders[order_id]
+        return self.simulation.store.books.orders[order_id]
 
     @property
     def orders(self) -> Rows:
@@ -290,20 +289,13 @@ class Account:
         if n == len(self._commands):
             self._commands = np.concatenate([self._commands, np.zeros(n, COMMAND)])
         i_bar = self.cursor.i_bar
-        # In the order of kernels.rows.COMMAND; one tuple is much faster than 18 fields.
-        prices = (NAN, NAN, NAN, NAN, NAN)
-        self._commands[n] = (
-            *(i_bar, n, kind, i_symbol, order_id, side, size_kind, size),
-            *prices,
+        self._commands[n] = (  # in the order of kernels.rows.COMMAND; no prices are given
+            *(i_bar, n, kind, i_symbol, order_id, side, size_kind, size, NAN, NAN, NAN, NAN, NAN),
             *(leverage, is_reduce_only, False, 0, i_tag),
         )
         self._n_commands = n + 1
         self.has_acted = True
         self.simulation.play(self._commands, n + 1, i_bar)
-
-
-def _is_any_given(*prices: float | Sequence[tuple[float, float]]) -> bool:
-    return any(not isinstance(price, float) or not math.isnan(price) for price in prices)
 
 
 def _check_positive(name: str, number: float) -> None:

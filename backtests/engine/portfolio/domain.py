@@ -172,7 +172,7 @@ class Portfolio:
         """Equity at these prices: wallet balance + unrealised PnL."""
         self._tell(current_prices)
         positions = self._simulation.positions
-        prices = self._simulation.sim.market.last[:, 0]["close"]
+        prices = self._simulation.store.market.last[:, 0]["close"]
         unrealised = sum(
             float(p["qty"] * (price - p["entry_price"])) for p, price in zip(positions, prices, strict=True)
         )
@@ -245,8 +245,8 @@ class Portfolio:
         n_before = len(self._instruments) - 1
         self._simulation.account[:] = before.account
         self._simulation.positions[:n_before] = before.positions[:n_before]
-        self._simulation.sim.market.last[:n_before] = before.sim.market.last[:n_before]
-        self._simulation.sim = self._simulation.sim._replace(books=before.sim.books)
+        self._simulation.store.market.last[:n_before] = before.store.market.last[:n_before]
+        self._simulation.store = self._simulation.store._replace(books=before.store.books)
         return n_before
 
     def _build(self) -> Simulation:
@@ -260,7 +260,7 @@ class Portfolio:
         run["fills_at_close"] = True
         run["leverage"], run["max_leverage"] = 1.0, self.max_leverage
         run["maker_fee"] = run["taker_fee"] = self._taker_fee
-        rules = build_symbol_rules(run[0], self._instruments or [Instrument("NONE")])
+        rules = build_symbol_rules(run, self._instruments or [Instrument("NONE")])
         simulation = Simulation(market, rules, self.initial_capital)
         simulation.account["i_bar"] = 0
         return simulation
@@ -273,7 +273,7 @@ class Portfolio:
     def _set_price(self, i_symbol: int, price: float) -> None:
         if not 0.0 < price < math.inf:
             raise DataError(f"{price!r} is not a price.")
-        self._simulation.sim.market.last[i_symbol, 0] = (price, price, price, price, 1.0)
+        self._simulation.store.market.last[i_symbol, 0] = (price, price, price, price, 1.0)
 
     def _position(self, symbol: str, row: Any) -> Position:
         margin = float(row["initial_margin"])

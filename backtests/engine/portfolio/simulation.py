@@ -6,7 +6,7 @@ import numpy as np
 
 from backtests.engine.errors import DataError, RequestError
 from backtests.engine.kernels.compiler import entry_of
-from backtests.engine.kernels.play import find_next_event, finish, play, read_margin_ratio
+from backtests.engine.kernels.play import finish, look_ahead, play, read_margin_ratio
 from backtests.engine.kernels.state import (
     ACCOUNT,
     EVENT,
@@ -16,10 +16,9 @@ from backtests.engine.kernels.state import (
     TIER,
     Books,
     Market,
-    Row,
     Rows,
     Rules,
-    Sim,
+    Store,
 )
 from backtests.engine.kernels.types import COMMAND, EQUITY, FILL, FUNDING, LIQUIDATION, ORDER, TRADE, EventKind
 from backtests.engine.request import Feed, FillPolicy, Instrument, MarginMode, PathRule, RunRequest, TradingMarket
@@ -29,14 +28,14 @@ FIRST_ROWS = 256  # of each table that grows
 
 
 class Simulation:
-    """One account on its way through a market. `sim` is replaced when tables grow: do not keep it."""
+    """One account on its way through a market. `store` is replaced when tables grow: do not keep it."""
 
     _entries: ClassVar[tuple[Any, ...] | None] = None  # every simulation has the same array types
 
     def __init__(self, market: Market, rules: Rules, initial_balance: float) -> None:
         self.initial_balance = initial_balance
         self.n_bars = len(market.step_ms)
-        self.first_bar = int(rules.run["first_bar"])
+        self.first_bar = int(rules.run["first_bar"][0])
         account = np.zeros(1, ACCOUNT)
         account["wallet_balance"] = initial_balance
         account["i_bar"] = self.first_bar - 1
@@ -54,42 +53,42 @@ class Simulation:
         )
         self.account = account
         self.positions = positions
-        self.sim = Sim(market, rules, books, account[0], positions)
+        self.store = Store(market, rules.run, rules.symbols, rules.tiers, books, account, positions)
         if Simulation._entries is None:
             commands = np.zeros(1, COMMAND)
             Simulation._entries = (
-                entry_of(play, self.sim, commands, 1, 1),
-                entry_of(find_next_event, self.sim, 1, 1),
-                entry_of(finish, self.sim),
-                entry_of(read_margin_ratio, self.sim, 1),
+                entry_of(play, self.store, commands, 1, 1),
+                entry_of(look_ahead, self.store, 1, 1),
+                entry_of(finish, self.store),
+                entry_of(read_margin_ratio, self.store, 1),
             )
-        self._play, self._find_next_event, self._finish, self._margin_ratio = Simulation._entries
+        self._play, self._look_ahead, self._finish, self._margin_ratio = Simulation._entries
 
     def play(self, commands: Rows, n_commands: int, i_bar: int) -> None:
         """Play all commands that are not yet played, and the steps up to i_bar."""
-        while not self._play(self.sim, commands, n_commands, i_bar):
+        while not self._play(self.store, commands, n_commands, i_bar):
             self._grow()
 
     def find_next_event(self, i_from: int, i_to: int) -> int:
         """The first step from i_from on in which anything can happen; i_to when none before it."""
-        return int(self._find_next_event(self.sim, i_from, i_to))
+        return int(self._look_ahead(self.store, i_from, i_to))
 
     def finish(self) -> None:
         """After the last step. Does nothing the second time."""
-        self._finish(self.sim)
+        self._finish(self.store)
 
     def margin_ratio(self, i_bar: int) -> float:
         """At the close of the step on which the strategy stands."""
-        return float(self._margin_ratio(self.sim, i_bar))
+        return float(self._margin_ratio(self.store, i_bar))
 
     def rows(self, table: str) -> Rows:
         """The used rows of a table; a view that is good until the next call."""
-        rows: Rows = getattr(self.sim.books, table)
+        rows: Rows = getattr(self.store.books, table)
         return rows[: int(self.account[f"n_{table}"][0])]
 
     def listen(self, is_listening: bool) -> None:
         """Whether the kernels keep the list of events."""
-        self.sim.rules.run["is_listening"] = is_listening
+        self.store.run["is_listening"] = is_listening
 
     def take_events(self) -> list[tuple[EventKind, int]]:
         """The events since the last call, as (kind, row), in order."""
@@ -99,7 +98,7 @@ class Simulation:
 
     def result(self, tags: tuple[str, ...]) -> EngineResult:
         self.finish()
-        market = self.sim.market
+        market = self.store.market
         volume = market.last[0, market.first_fine[self.first_bar] :]["volume"]
         return EngineResult(
             orders=self.rows("orders").copy(),
@@ -117,9 +116,9 @@ class Simulation:
         )
 
     def _grow(self) -> None:
-        books = self.sim.books
+        books = self.store.books
         grown = {name: _doubled(getattr(books, name)) for name in books._fields if name not in ("equity", "funding")}
-        self.sim = self.sim._replace(books=books._replace(**grown))
+        self.store = self.store._replace(books=books._replace(**grown))
 
 
 def build_rules(request: RunRequest, feed: Feed, first_bar: int) -> Rules:
@@ -142,10 +141,10 @@ def build_rules(request: RunRequest, feed: Feed, first_bar: int) -> Rules:
         for instrument in instruments:
             if not instrument.tiers:
                 raise DataError(f"There are no margin tiers for {instrument.symbol}.")
-    return build_symbol_rules(run[0], instruments)
+    return build_symbol_rules(run, instruments)
 
 
-def build_symbol_rules(run: Row, instruments: list[Instrument]) -> Rules:
+def build_symbol_rules(run: Rows, instruments: list[Instrument]) -> Rules:
     symbols = np.zeros(len(instruments), SYMBOL_RULES)
     tiers = np.zeros((len(instruments), max(1, *(len(i.tiers) for i in instruments))), TIER)
     for i, instrument in enumerate(instruments):
