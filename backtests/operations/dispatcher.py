@@ -17,7 +17,7 @@ from backtests.models import BacktestRun
 
 TASK = "backtests.tasks.run_backtest"
 GRACE = timedelta(seconds=2)  # for the web process that is about to send the first message itself
-OVERDUE = timedelta(seconds=10)
+OVERDUE = timedelta(seconds=3)
 
 
 def dispatch(run_id: uuid.UUID) -> None:
