@@ -8,6 +8,7 @@ from pathlib import Path
 
 _home = Path(tempfile.mkdtemp(prefix="hindsight-test-"))
 atexit.register(shutil.rmtree, _home, ignore_errors=True)
+(_home / "static").mkdir()  # where the web server looks for collected files
 os.environ["HINDSIGHT_HOME"] = str(_home)
 os.environ.setdefault("HINDSIGHT_SECRET_KEY", "a key for tests only")
 # Compiled kernels outlive one run: compiling them anew costs a minute.
