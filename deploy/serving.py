@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 from pathlib import Path
 
@@ -36,11 +37,11 @@ def check_port(port: int) -> None:
 
 def serve(home: Path, port: int) -> None:
     """Does not return."""
+    setting = "" if home == ROOT / "var" else f"HINDSIGHT_HOME={shlex.quote(str(home))} "
     say(
-        f"\nHindsight: http://{HOST}:{port}/\n"
-        "Sign up there, or sign in with the staff account that was created at the first start"
-        " (forgot it? .venv/bin/python manage.py changepassword admin@localhost).\n"
-        f"Everything it keeps lies in {home}. Stop with Ctrl-C.\n"
+        f"\nOpen http://{HOST}:{port}/ and sign up there, or sign in with the staff account of the first start."
+        f"\nA new password for it: {setting}.venv/bin/python manage.py changepassword admin@localhost"
+        f"\nEverything that is kept lies in {home}. Stop with Ctrl-C.\n"
     )
     os.chdir(str(ROOT))
     os.execve(str(VENV_PYTHON), [str(VENV_PYTHON), "manage.py", "serve", "--port", str(port)], home_environment(home))
