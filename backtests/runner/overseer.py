@@ -155,9 +155,10 @@ class Overseer:
         if latest is None or self._first_bar_s is None:
             return Progress("starting", log_tail=tail)
         elapsed_s = now_s - self._first_bar_s
-        bars_per_s = latest.i_bar / elapsed_s if elapsed_s > 0 and latest.i_bar > 0 else 0.0
-        eta_s = (latest.n_bars - latest.i_bar) / bars_per_s if bars_per_s else None
-        return Progress("running", latest.i_bar, latest.n_bars, bars_per_s, eta_s, latest.equity, tail)
+        n_done = min(max(latest.i_bar, 0), latest.n_bars)
+        bars_per_s = n_done / elapsed_s if elapsed_s > 0 else 0.0
+        eta_s = (latest.n_bars - n_done) / bars_per_s if bars_per_s else None
+        return Progress("running", n_done, latest.n_bars, bars_per_s, eta_s, latest.equity, tail)
 
     def _time_out(self, selector: selectors.BaseSelector) -> Failure:
         """Ask it where it is (faulthandler answers even out of an endless loop), then give up on it."""

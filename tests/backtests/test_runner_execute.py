@@ -139,12 +139,12 @@ def test_a_bad_parameter_ends_with_its_bounds():
 
 
 def test_an_endless_loop_ends_at_the_wall_clock_and_shows_its_line(sessions):
-    limits = replace(LIMITS, run_wall_clock_s=10)
+    limits = replace(LIMITS, run_wall_clock_s=15)
     started = time.monotonic()
     failure = execute(body_job("self.log('before')\nwhile True:\n    pass", limits=limits)).failure
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 55
     assert (failure.code, failure.source_line) in {("time_limit", "pass"), ("time_limit", "while True:")}
-    assert "longer than 10 s" in failure.message
+    assert "longer than 15 s" in failure.message
     assert processes_of(sessions[0]) == []
 
 
@@ -224,7 +224,7 @@ def test_a_thread_left_behind_does_not_keep_the_run():
     started = time.monotonic()
     body = "import threading, time\nif self.i_bar == 0:\n    threading.Thread(target=time.sleep, args=(60,)).start()"
     assert execute(body_job(body)).status == "succeeded"
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 55
 
 
 def test_progress_is_told_and_can_end_the_run(sessions):

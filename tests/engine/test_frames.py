@@ -159,6 +159,7 @@ def test_the_writer_refuses_a_frame_that_the_decoder_would():
         encode_frame("LOG", lines=[["info", 1, "x" * MAX_FRAME_BYTES]])
 
 
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 2_000), max_size=20))
 def test_frames_come_out_the_same_however_the_stream_is_cut(cuts):
     stream = b"".join(encode_frame(kind, **fields) for kind, fields in GOOD.items())
@@ -168,7 +169,7 @@ def test_frames_come_out_the_same_however_the_stream_is_cut(cuts):
     assert kinds == [ProgressFrame, OrdersFrame, LogFrame, PlotFrame, IndicatorFrame, DoneFrame, ErrorFrame]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=500))
 def test_the_decoder_raises_nothing_but_frame_errors_on_any_bytes(data):
     with contextlib.suppress(FrameError):
@@ -182,7 +183,7 @@ PLAIN = st.recursive(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(kind=st.sampled_from(list(GOOD)), data=st.data())
 def test_the_decoder_raises_nothing_but_frame_errors_on_any_values(kind, data):
     fields = {name: data.draw(PLAIN | st.just(value), label=name) for name, value in GOOD[kind].items()}
@@ -193,6 +194,7 @@ def test_the_decoder_raises_nothing_but_frame_errors_on_any_values(kind, data):
     assert type(frame).__name__.upper() == f"{kind}FRAME"
 
 
+@settings(deadline=None)
 @given(st.floats(allow_infinity=False, min_value=-1e299, max_value=1e299) | st.just(math.nan))
 def test_a_float_of_a_command_survives_to_the_bit(number):
     rows = np.zeros(1, COMMAND)

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtests.engine.frames import ChildJob, JobLimits, read_job
@@ -54,6 +54,7 @@ def test_a_job_is_read_as_it_was_written(has_memfd, monkeypatch):
     os.close(fd)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sets(st.integers(0, 30), max_size=12), min_size=1, max_size=4))
 def test_merged_times_are_the_union_in_order(sets):
     arrays = [np.array(sorted(times), np.int64) for times in sets]

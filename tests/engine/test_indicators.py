@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtests.engine.cursor import Cursor
@@ -104,6 +104,7 @@ def test_levels_that_change_at_every_bar_are_not_kept():
     assert crossed_above(rsi, 998.5)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.sampled_from([NAN, 0.0, 1.0, 2.0, 3.0])] * 2), min_size=1, max_size=30))
 def test_crossings_of_the_whole_span_are_those_of_each_bar(pairs):
     cursor = Cursor()

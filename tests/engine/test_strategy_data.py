@@ -144,7 +144,7 @@ def test_a_larger_bar_with_a_gap_at_its_end_shows_with_the_next_bar():
     assert found == [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     n=st.integers(1, 60),
     offset=st.integers(0, 30),

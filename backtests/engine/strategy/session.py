@@ -68,6 +68,7 @@ class Session:
         self.strategy._session = self
         self.strategy.initialize()
         self.can_trade = True
+        self.reporter.progress(0, account.n_bars - account.first_bar, account.margin_balance)
         return self.bar
 
     def on_event(self, kind: EventKind, i_row: int) -> None:
