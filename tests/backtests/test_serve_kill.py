@@ -3,13 +3,16 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 
 import pytest
 
-from tests.backtests.served_site import ServedSite, wait_until
+from backtests.operations.processes import children, read_processes
+from tests.backtests.served_site import ROOT, ServedSite, wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -122,3 +125,23 @@ def test_a_killed_supervisor_leaves_no_process(site):
     row = site.wait_for_success(run_id)
     assert row["n_lost"] == 1
     assert json.loads(row["summary"])["n_bars"] == 15 * 24
+
+
+def test_a_cluster_without_a_supervisor_ends_when_one_of_it_dies(site):
+    """What systemd sees: it restarts what has ended, and can do nothing for what hangs."""
+    cluster = subprocess.Popen([sys.executable, "manage.py", "qcluster"], cwd=ROOT, env=site.env)
+    try:
+        pool = wait_until(lambda: pool_of(cluster.pid), 30, "its pool")
+        os.kill(pool[0].pid, signal.SIGKILL)
+        cluster.wait(15)
+        wait_until(lambda: not [p for p in pool if p.pid in read_processes()], 5, "its pool to be gone")
+    finally:
+        cluster.kill()
+        cluster.wait()
+
+
+def pool_of(pid):
+    """Workers, monitor and pusher, once all are there."""
+    processes = read_processes()
+    pool = [p for sentinel in children(pid, processes) for p in children(sentinel.pid, processes)]
+    return pool if len(pool) == 4 else None
