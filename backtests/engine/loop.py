@@ -94,8 +94,8 @@ def call_quiet_bars(
         cursor.i_bar = i
         on_data(data)
         if account.has_acted:
-            account.has_acted = False
             deliver_events(strategy, account)
+            account.has_acted = False
             return i + 1, True
     return i_event, False
 

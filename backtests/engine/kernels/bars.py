@@ -70,11 +70,6 @@ def touch_time(bar: Row, is_low_first: bool, clock: float, level: float, directi
 
 
 @kernel
-def is_inside(bar: Row, level: float) -> bool:
-    return bool(bar["low"] <= level <= bar["high"])
-
-
-@kernel
 def set_marks_at_open(sim: Sim, i_fine: int) -> None:
     for i_symbol in range(sim.positions.shape[0]):
         sim.positions[i_symbol]["mark"] = sim.market.mark[i_symbol, i_fine]["open"]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from backtests.engine.errors import DataError
+from backtests.engine.errors import DataError, RequestError
 from backtests.engine.kernels.state import BAR, FUNDING_EVENT, Market, Rows
 from backtests.engine.request import Bars, Feed, RunRequest, SymbolFeed, TradingMarket, merge_times, timeframe_to_ms
 
@@ -22,10 +22,8 @@ def build_market(request: RunRequest, feed: Feed) -> Market:
     step_ms = np.ascontiguousarray(step_ms[step_ms < request.to_ms])
     if not len(step_ms) or step_ms[-1] < request.from_ms:
         raise DataError("There is no bar in the span.")
-    fine_length = request.timeframe_ms
-    if request.intrabar_timeframe is not None:
-        fine_length = timeframe_to_ms(request.intrabar_timeframe)
-    paths = [_path_bars(s, step_ms, request.timeframe_ms) for s in feed.symbols]
+    fine_length = timeframe_to_ms(request.intrabar_timeframe or request.timeframe)
+    paths = [_path_bars(s, step_ms, request) for s in feed.symbols]
     fine_ms = merge_times([step_ms, *(path.open_ms for path in paths)])
     last = np.zeros((len(paths), len(fine_ms)), BAR)
     fresh = [_lay(path, fine_ms, last[i]) for i, path in enumerate(paths)]
@@ -47,14 +45,17 @@ def bar_columns(bars: Bars, step_ms: Times) -> tuple[dict[str, NDArray[np.float6
     return {name: np.ascontiguousarray(plane[name]) for name in COLUMNS}, fresh
 
 
-def _path_bars(symbol: SymbolFeed, step_ms: Times, step_length: int) -> Bars:
-    """The finest bars of a symbol: the finer ones, and its own bar where a step has none of them."""
+def _path_bars(symbol: SymbolFeed, step_ms: Times, request: RunRequest) -> Bars:
+    """The finest bars of a symbol: the finer ones if asked for, and its own bar where a step has none of them."""
     bars, fine = symbol.bars, symbol.fine_bars
     in_span = slice(0, int(np.searchsorted(bars.open_ms, step_ms[-1], side="right")))
-    if fine is None:
+    if request.intrabar_timeframe is None:
         return _take(bars, in_span)
+    if fine is None:
+        why = f"There are no finer bars of {symbol.instrument.symbol} to resolve the path with."
+        raise RequestError("intrabar_timeframe", "not_available", why)
     i_step = np.searchsorted(step_ms, fine.open_ms, side="right") - 1
-    is_inside = (i_step >= 0) & (fine.open_ms < step_ms[i_step] + step_length)
+    is_inside = (i_step >= 0) & (fine.open_ms < step_ms[i_step] + request.timeframe_ms)
     fine = _take(fine, is_inside)
     bars = _take(bars, in_span)
     bars = _take(bars, ~np.isin(np.searchsorted(step_ms, bars.open_ms), i_step[is_inside]))
