@@ -16,7 +16,6 @@ from checkout import Refusal, home_environment, run_python, say
 from chromium import INSTALL, ensure_chromium
 from throwaway_postgres import throwaway_postgres
 
-NO_DATABASE = ("tests/engine", "tests/metrics", "tests/architecture", "tests/golden", "tests/deploy", "tests/e2e")
 NO_TESTS_COLLECTED = 5
 
 
@@ -87,10 +86,9 @@ def read_report(report: Path, outcome: Pass) -> None:
 
 
 def postgres_pass(work: Path, *, is_ci: bool) -> Pass:
-    ignored = [f"--ignore={path}" for path in NO_DATABASE]
     try:
         with postgres_url() as url:
-            return run_pass(work, "PostgreSQL", ["-n", "2", "-m", "not e2e", *ignored], DATABASE_URL=url)
+            return run_pass(work, "PostgreSQL", ["-n", "2", "-m", "not e2e", "--database-only"], DATABASE_URL=url)
     except Refusal as refusal:
         return Pass("PostgreSQL", has_failed=is_ci, left_out=str(refusal))
 

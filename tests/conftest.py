@@ -8,6 +8,26 @@ import pytest
 # Processes that tests start are the product, not a test: they read the home from the environment like any other.
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 
+DATABASE_FIXTURES = {"db", "transactional_db"}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--database-only", action="store_true", help="only tests that use the database")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--database-only"):
+        return
+    chosen = [item for item in items if uses_database(item)]
+    config.hook.pytest_deselected(items=[item for item in items if not uses_database(item)])
+    items[:] = chosen
+
+
+def uses_database(item) -> bool:
+    has_fixture = bool(DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())))
+    return has_fixture or item.get_closest_marker("django_db") is not None
+
+
 PASSWORD = "correct horse"
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SHARED_ORACLE = SHARED_DATA.parent / "oracle"
