@@ -2,8 +2,9 @@
 
 import subprocess
 
-import chromium
 import pytest
+
+import chromium
 from chromium import ensure_chromium
 from suite import browser_pass
 
