@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import selectors
 import signal
 import time
@@ -176,8 +177,10 @@ class Overseer:
         cpu_s = usage.ru_utime + usage.ru_stime
         if code in (-signal.SIGXCPU, -signal.SIGKILL) and cpu_s >= cpu_limit_s(self._limits) - 1:
             return self._fail("cpu_limit", f"The run used more than {cpu_limit_s(self._limits):,} s of processor time.")
-        peak_mb = usage.ru_maxrss / 1024
-        is_full = code == -signal.SIGKILL and peak_mb - LIBRARIES_MB > self._limits.run_memory_mb / 2
+        # A fork hands its parent's peak down: only what lies above that is known to be the child's own.
+        is_own = usage.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        is_large = usage.ru_maxrss / 1024 - LIBRARIES_MB > self._limits.run_memory_mb / 2
+        is_full = code == -signal.SIGKILL and is_own and is_large
         if is_full or any(word in self.output for word in ("MemoryError", "bad_alloc", "Cannot allocate memory")):
             return self._fail("memory_limit", "The strategy needs more memory than a run may use.")
         if code < 0:
