@@ -5,6 +5,7 @@ The limits on memory, processor time and files the child sets on itself before i
 """
 
 import fcntl
+import logging
 import os
 import signal
 import subprocess
@@ -20,6 +21,8 @@ import numba
 
 from backtests.engine.frames import ChildJob, job_chunks
 from backtests.engine.kernels.compiler import sources_digest
+
+logger = logging.getLogger(__name__)
 
 PROJECT = Path(__file__).resolve().parents[2]
 LEVEL = "none"  # shown with each run: nothing but a process of its own is around it
@@ -116,7 +119,9 @@ def warm_up(cache_dir: Path) -> None:
             text=True,
         )
         if done.returncode:
-            raise RuntimeError(f"The engine could not be compiled: {(done.stderr or done.stdout).strip()[-2_000:]}")
+            said = (done.stderr or done.stdout).strip()
+            logger.error("The engine could not be compiled: %s", said[-4_000:])
+            raise RuntimeError(f"The engine could not be compiled. {said.splitlines()[-1] if said else ''}")
         mark.touch()
 
 
