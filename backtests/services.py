@@ -4,6 +4,7 @@ Every rule that is broken raises RequestError(field, code, message); field "" me
 """
 
 import logging
+import reprlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from accounts.models import User
 from accounts.quotas import limits_of
 from backtests import artifacts
 from backtests.engine.errors import RequestError
-from backtests.engine.request import RunRequest
+from backtests.engine.request import MarginMode, RunRequest
 from backtests.models import BacktestRun
 from backtests.operations import dispatcher
 from marketdata.run_data import RunData
@@ -63,6 +64,7 @@ def resolve_request(raw: Mapping[str, Any], param_schema: Sequence[ParamSpec]) -
     Raises RequestError.
     """
     request = RunRequest.parse(raw)
+    _check_available(request)
     _check_size(request)
     try:
         params = resolve_params(param_schema, request.params)
@@ -138,13 +140,24 @@ def _find_version(user: User, strategy_id: Any, number: Any) -> StrategyVersion:
     if number is None or number == "":
         return latest
     try:
+        if isinstance(number, bool | float):
+            raise TypeError
         return versions.get(number=int(number))
     except (StrategyVersion.DoesNotExist, ValueError, TypeError, OverflowError):
         raise RequestError(
             "version",
             "unknown_version",
-            f"{number!r} is not a version of this strategy; the latest is {latest.number}.",
+            f"{reprlib.repr(number)} is not a version of this strategy; the latest is {latest.number}.",
         ) from None
+
+
+def _check_available(request: RunRequest) -> None:
+    """What a request can say, but no run of the site can do yet, is refused before it is queued."""
+    if request.margin_mode is MarginMode.CROSS:
+        raise RequestError("margin_mode", "not_available", "Cross margin is not available yet. Use isolated.")
+    for name in ("participation_cap", "intrabar_timeframe"):
+        if getattr(request, name) is not None:
+            raise RequestError(name, "not_available", f"The setting {name} is not available yet. Leave it out.")
 
 
 def _check_size(request: RunRequest) -> None:

@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from backtests.engine.request import FillPolicy, LimitFill, MarginMode, PathRule, TradingMarket
+from backtests.engine.request import FillPolicy, PathRule, TradingMarket
 from backtests.models import BacktestRun
 from backtests.presentation.runs import percent_done
 
@@ -28,15 +28,11 @@ class RunRequestSerializer(serializers.Serializer[Any]):
     initial_balance = serializers.FloatField(required=False, default=10_000)
     leverage = serializers.FloatField(required=False, default=1, help_text="For orders that name none; 1 to 125.")
     max_leverage = serializers.FloatField(required=False, default=125)
-    margin_mode = serializers.ChoiceField(choices=[mode.value for mode in MarginMode], required=False)
     maker_fee = serializers.FloatField(required=False, help_text="Default: 0.0002 futures, 0.001 spot.")
     taker_fee = serializers.FloatField(required=False, help_text="Default: 0.0004 futures, 0.001 spot.")
     slippage_bps = serializers.FloatField(required=False, default=0)
     fill = serializers.ChoiceField(choices=[policy.value for policy in FillPolicy], required=False)
     path = serializers.ChoiceField(choices=[rule.value for rule in PathRule], required=False)
-    limit_fill = serializers.ChoiceField(choices=[rule.value for rule in LimitFill], required=False)
-    participation_cap = serializers.FloatField(required=False)
-    intrabar_timeframe = serializers.CharField(required=False)
     funding = serializers.BooleanField(required=False, default=True)
     params = serializers.DictField(required=False, help_text="Values for the parameters that the strategy declares.")
     seed = serializers.IntegerField(required=False, default=0)

@@ -120,6 +120,9 @@ def test_an_archived_strategy_is_no_strategy(owner, candles):
         ({"timeframe": "4h"}, ("timeframe", "no_such_series")),
         ({"to": "2025-03-01"}, ("to", "span_not_covered")),
         ({"data_revision": "old"}, ("data_revision", "data_revised")),
+        ({"margin_mode": "cross"}, ("margin_mode", "not_available")),
+        ({"participation_cap": 0.1}, ("participation_cap", "not_available")),
+        ({"intrabar_timeframe": "1m", "timeframe": "5m"}, ("intrabar_timeframe", "not_available")),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_field_and_code(owner, candles, changes, refused):
