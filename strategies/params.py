@@ -136,7 +136,7 @@ def _convert(spec: ParamSpec, value: Any) -> ParamValue:
     name, kind = spec["name"], spec["type"]
     shown = repr(value)[:60]
     if kind == "str":
-        if not isinstance(value, str) or len(value) > MAX_TEXT:
+        if not isinstance(value, str) or not _is_storable(value):
             raise ParamError(name, "not_text", f"{name} must be a text of at most {MAX_TEXT} characters.")
         return value
     if kind == "bool":
@@ -202,8 +202,8 @@ def _literal(name: str, node: ast.expr) -> Any:
     for part in value if isinstance(value, list | tuple) else [value]:
         if isinstance(part, int | float) and not (math.isfinite(part) and abs(part) <= MAX_WHOLE):
             raise _Fault(node, f"{name}: a value in Param(...) is too large.")
-        if isinstance(part, str) and len(part) > MAX_TEXT:
-            raise _Fault(node, f"{name}: a text in Param(...) may have {MAX_TEXT} characters.")
+        if isinstance(part, str) and not _is_storable(part):
+            raise _Fault(node, f"{name}: a text in Param(...) may have {MAX_TEXT} characters, no NUL among them.")
     return value
 
 
@@ -233,6 +233,11 @@ def _check_spec(name: str, call: ast.Call, given: Mapping[str, ast.expr], values
     except ParamError as error:
         raise _Fault(given["default"], f"The default does not fit: {error.message}") from None
     return spec
+
+
+def _is_storable(text: str) -> bool:
+    """Short, and a text for the database and for a page, too: no NUL, no half of a surrogate pair."""
+    return len(text) <= MAX_TEXT and "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _is_number(value: Any) -> bool:

@@ -78,6 +78,9 @@ def test_readable_declarations(declaration, kind, default):
         "Param(10**400)",
         "Param(99999999999999999999)",
         f"Param({'a' * 201!r})",
+        r"Param('\0')",
+        r"Param('\ud800')",
+        r"Param('a', choices=['a', '\udfff'])",
         "Param(**options)",
         "int(5)",
     ],
@@ -219,3 +222,10 @@ def test_the_warm_up_of_an_ancestor_counts_unless_it_is_given_anew():
     assert read_warmup_bars(base + "class S(Base): pass\n") == 7
     assert read_warmup_bars(base + "class S(Base):\n    warmup_bars = 9\n") == 9
     assert read_warmup_bars("def f(:") == 0
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "a" * 201])
+def test_a_text_that_no_database_or_page_takes_is_refused(text):
+    with pytest.raises(ParamError) as caught:
+        resolve_params(read("Param('a')"), {"x": text})
+    assert caught.value.code == "not_text"
