@@ -45,10 +45,12 @@ class HistoryQuery:
         """Raises HistoryError for the first field that makes no sense."""
         for name in raw:
             if name not in NAMES:
-                raise HistoryError(name, "unknown_field", f"There is no parameter {name!r}.")
+                raise HistoryError(name[:40], "unknown_field", f"There is no parameter {name[:40]!r}.")
         for name in ("market", "symbol", "timeframe"):
             if not raw.get(name):
                 raise HistoryError(name, "missing", f"Say the {name}.")
+        if not re.fullmatch(r"[\w-]{1,40}", raw["symbol"].strip()):
+            raise HistoryError("symbol", "unknown_symbol", f"{raw['symbol'][:40]!r} is not a symbol, such as BTCUSDT.")
         if raw["market"] not in Market.values:
             raise HistoryError("market", "unknown_choice", f"The market is one of {', '.join(Market.values)}.")
         if raw["timeframe"] not in TIMEFRAME_MS:

@@ -88,6 +88,8 @@ def test_a_span_beyond_what_is_held_is_empty_not_an_error(owner_client, held):
         ({"symbol": ""}, 400, "symbol", "missing"),
         ({"timeframe": ""}, 400, "timeframe", "missing"),
         ({"market": "forex"}, 400, "market", "unknown_choice"),
+        ({"symbol": "BTC\0USDT"}, 400, "symbol", "unknown_symbol"),
+        ({"symbol": "B" * 5_000}, 400, "symbol", "unknown_symbol"),
         ({"timeframe": "7m"}, 400, "timeframe", "unknown_timeframe"),
         ({"start_date": "soon"}, 400, "start_date", "not_a_time"),
         ({"start_date": "2025-02-30"}, 400, "start_date", "not_a_time"),
