@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from rest_framework import serializers, status
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
@@ -24,6 +26,10 @@ class RefusalSerializer(serializers.Serializer[Any]):
 
 
 def answer_refusal(error: Exception, context: dict[str, Any]) -> Response | None:
+    if isinstance(error, RequestDataTooBig):
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+        error = Refused("", "body_too_long", f"The body is longer than {limit:,} bytes.", status_code)
     response = exception_handler(error, context)
     if response is None:
         return None

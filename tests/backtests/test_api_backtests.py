@@ -181,3 +181,51 @@ def test_the_schema_describes_every_address_without_warnings(db, capsys):
     assert "Warning" not in capsys.readouterr().err
     body = schema["components"]["schemas"]["RunRequest"]
     assert {"from", "to", "strategy", "market"} <= set(body["required"])
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("[" * 100_000 + "]" * 100_000, "nested"),
+        ('{"a":' + "[" * 20 + "]" * 20 + "}", "nested"),
+        ('{"from": NaN}', "NaN"),
+    ],
+    ids=["endless", "deep", "nan"],
+)
+def test_json_that_nothing_here_can_mean_is_refused(owner_client, body, words):
+    answer = owner_client.post(LIST, body, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "parse_error")
+    assert words in answer.json()["message"]
+
+
+def test_a_body_beyond_the_limit_is_not_read_to_its_end(owner_client, settings):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    answer = owner_client.post(LIST, json.dumps({"strategy": "x" * 100}), content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_long")
+
+
+@pytest.mark.parametrize("field", ["market", "timeframe", "from", "seed", "version", "funding", "symbol", "x" * 5_000])
+def test_a_refusal_repeats_only_the_start_of_a_long_value(owner_client, version, field):
+    body = json.dumps({**GOOD, "strategy": str(version.strategy_id), field: "x" * 100_000})
+    answer = owner_client.post(LIST, body, content_type="application/json")
+    assert answer.status_code == 400
+    assert len(answer.content) < 500
+
+
+def test_a_name_that_no_answer_can_hold_is_refused(owner_client, version):
+    body = json.dumps({**GOOD, "strategy": str(version.strategy_id), "\ud800": 1})
+    answer = owner_client.post(LIST, body, content_type="application/json")
+    assert (answer.status_code, answer.json()["field"], answer.json()["code"]) == (400, "?", "unknown_field")
+
+
+@pytest.mark.parametrize("number", [True, 1.5, [1], 10**30, "1.0"])
+def test_a_version_is_a_whole_number(owner_client, version, number):
+    body = json.dumps({**GOOD, "strategy": str(version.strategy_id), "version": number})
+    answer = owner_client.post(LIST, body, content_type="application/json")
+    assert (answer.status_code, answer.json()["field"]) == (400, "version")
+
+
+def test_parameters_nested_without_end_are_refused_in_a_form_too(owner_client, version):
+    form = {**GOOD, "strategy": str(version.strategy_id), "params": "[" * 100_000 + "]" * 100_000}
+    answer = owner_client.post(LIST, form)
+    assert (answer.status_code, answer.json()["field"]) == (400, "params")

@@ -149,3 +149,13 @@ def test_the_schema_describes_these_addresses(owner_client):
     assert len(paths) == 4
     listed = schema["paths"]["/api/v1/strategies/"]["get"]["parameters"]
     assert {"name", "archived", "limit", "offset"} <= {parameter["name"] for parameter in listed}
+
+
+@pytest.mark.parametrize("query", [f"limit={10**30}", f"offset={10**30}", "limit=-1", "limit=x"])
+def test_a_page_of_any_size_is_answered(owner_client, strategy, query):
+    assert owner_client.get(f"{LIST}?{query}").status_code == 200
+    assert owner_client.get(f"{LIST}{strategy.pk}/versions/?{query}").status_code == 200
+
+
+def test_options_are_answered_by_the_schema_alone(owner_client, strategy, address):
+    assert {owner_client.options(url).status_code for url in (LIST, address, f"{address}versions/")} == {405}

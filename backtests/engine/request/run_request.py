@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ type ParamValue = float | int | bool | str
 
 MAX_LEVERAGE = 125.0
 MAX_SYMBOLS = 20
+_show = reprlib.Repr(maxlevel=2, maxstring=60).repr  # a message repeats no more of a refused value
 _SYMBOL = re.compile(r"[A-Z0-9]{2,30}(_[0-9]{6})?")
 
 
@@ -96,7 +98,9 @@ class RunRequest:
         known = {f.name for f in fields(cls)} | {"symbol", "from", "to"}
         for name in raw:
             if name not in known:
-                raise RequestError(str(name), "unknown_field", f"There is no setting {name!r}.")
+                # A name out of JSON may hold half of a surrogate pair, which no answer could be written with.
+                field = str(name)[:60].encode(errors="replace").decode()
+                raise RequestError(field, "unknown_field", f"There is no setting {_show(name)}.")
         market = _choice(raw, "market", TradingMarket, None)
         is_spot = market is TradingMarket.SPOT
         maker_fee, taker_fee = DEFAULT_FEES[market]
@@ -157,7 +161,7 @@ def _number(raw: Mapping[str, Any], name: str, default: float, low: float, high:
             raise TypeError
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise RequestError(name, "not_a_number", f"{value!r} is not a number.") from None
+        raise RequestError(name, "not_a_number", f"{_show(value)} is not a number.") from None
     if not math.isfinite(number) or not low <= number <= high:
         raise RequestError(name, "out_of_range", f"{number:g} must lie between {low:g} and {high:g}.")
     return number
@@ -183,7 +187,7 @@ def _flag(raw: Mapping[str, Any], name: str, default: bool) -> bool:
             value.lower(), value
         )
     if not isinstance(value, bool):
-        raise RequestError(name, "not_yes_or_no", f"{value!r} is neither true nor false.")
+        raise RequestError(name, "not_yes_or_no", f"{_show(value)} is neither true nor false.")
     return value
 
 
@@ -194,7 +198,7 @@ def _choice[E: StrEnum](raw: Mapping[str, Any], name: str, enum: type[E], defaul
         return enum(str(raw.get(name)))
     except ValueError:
         names = ", ".join(enum)
-        raise RequestError(name, "unknown_choice", f"{raw.get(name)!r} is not one of: {names}.") from None
+        raise RequestError(name, "unknown_choice", f"{_show(raw.get(name))} is not one of: {names}.") from None
 
 
 def _symbols(raw: Mapping[str, Any]) -> tuple[str, ...]:
@@ -204,7 +208,7 @@ def _symbols(raw: Mapping[str, Any]) -> tuple[str, ...]:
     symbols = tuple(str(symbol).strip().upper() for symbol in given)
     for symbol in symbols:
         if not _SYMBOL.fullmatch(symbol):
-            raise RequestError("symbols", "unknown_symbol", f"{symbol!r} is not a symbol.")
+            raise RequestError("symbols", "unknown_symbol", f"{_show(symbol)} is not a symbol.")
     if len(set(symbols)) != len(symbols) or len(symbols) > MAX_SYMBOLS:
         raise RequestError("symbols", "bad_list", f"Name each symbol once, at most {MAX_SYMBOLS} of them.")
     return symbols
@@ -223,10 +227,10 @@ def _time(raw: Mapping[str, Any], name: str) -> int:
             moment_ms = round(moment.timestamp() * 1000)
         except (ValueError, OverflowError):
             raise RequestError(
-                name, "not_a_time", f"{value!r} is not a date or an ISO time, such as 2025-01-31."
+                name, "not_a_time", f"{_show(value)} is not a date or an ISO time, such as 2025-01-31."
             ) from None
     if not 0 < moment_ms < 4_102_444_800_000:
-        raise RequestError(name, "out_of_range", f"{value!r} lies outside 1970 to 2100.")
+        raise RequestError(name, "out_of_range", f"{_show(value)} lies outside 1970 to 2100.")
     return moment_ms
 
 
@@ -236,7 +240,7 @@ def _params(given: Any) -> dict[str, ParamValue]:
     if isinstance(given, str):
         try:
             given = json.loads(given)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise RequestError("params", "not_json", "The parameters are not a JSON object.") from None
     if not isinstance(given, Mapping):
         raise RequestError("params", "not_an_object", "The parameters must be an object of name and value.")
@@ -244,6 +248,6 @@ def _params(given: Any) -> dict[str, ParamValue]:
         is_plain = isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
         if not isinstance(name, str) or not name.isidentifier() or not is_plain:
             raise RequestError(
-                "params", "bad_param", f"Parameter {name!r} = {value!r} is not a name with a plain value."
+                "params", "bad_param", f"Parameter {_show(name)} = {_show(value)} is not a name with a plain value."
             )
     return dict(given)

@@ -1,5 +1,7 @@
 """Timeframes: candle lengths by name."""
 
+import reprlib
+
 from backtests.engine.errors import RequestError
 
 _MINUTE = 60_000
@@ -30,5 +32,5 @@ def timeframe_to_ms(timeframe: str, *, field: str = "timeframe") -> int:
     except (KeyError, TypeError):
         names = ", ".join(TIMEFRAME_MS)
         raise RequestError(
-            field, "unknown_timeframe", f"{timeframe!r} is not a timeframe. Use one of: {names}."
+            field, "unknown_timeframe", f"{reprlib.repr(timeframe)} is not a timeframe. Use one of: {names}."
         ) from None
