@@ -121,3 +121,9 @@ def test_the_schema_tells_the_account_endpoints(anonymous):
     schema = anonymous.get("/api/v1/schema/?format=json").json()
     assert set(schema["paths"]["/api/v1/auth/token/"]) == {"post", "delete"}
     assert "/api/v1/account/" in schema["paths"]
+
+
+@pytest.mark.parametrize("token", ["é", "hindsight_\0", "x" * 5_000, "<>", "_"])
+def test_bytes_that_are_in_no_token_are_refused(owner, token):
+    answer = client_with(token).get("/api/v1/account/")
+    assert (answer.status_code, answer.json()["code"]) == (401, "authentication_failed")
