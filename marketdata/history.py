@@ -8,6 +8,7 @@ from typing import Any
 
 from marketdata.arrays import CandleArrays
 from marketdata.coverage import SeriesCoverage, catalogue
+from marketdata.errors import HistoryError
 from marketdata.home import candle_store
 from marketdata.models import Market, Segment, Series, SeriesKind, SeriesOrigin
 from marketdata.segments import ref_of
@@ -17,16 +18,6 @@ DEFAULT_LIMIT = 500
 MAX_LIMIT = 5_000
 LAST_MS = 4_102_444_800_000  # 2100
 NAMES = ("market", "symbol", "timeframe", "start_date", "end_date", "limit")
-
-
-class HistoryError(Exception):
-    """A query that makes no sense, or asks for what is not held: which field, a stable code, what to do."""
-
-    def __init__(self, field: str, code: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.code = code
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True)

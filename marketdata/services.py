@@ -8,6 +8,7 @@ import numpy as np
 
 from marketdata.coverage import SeriesCoverage, catalogue, cover_series, default_span
 from marketdata.defaults import load_fee_presets
+from marketdata.errors import DataUnavailable
 from marketdata.home import candle_store
 from marketdata.imports import ImportOutcome, import_paths
 from marketdata.instruments import choose_rules, load_instruments
@@ -30,16 +31,6 @@ __all__ = [
 ]
 
 FUNDING_SLACK_MS = 8 * HOUR_MS  # the longest usual interval: a span may begin and end between two stamps
-
-
-class DataUnavailable(Exception):
-    """What a request asks for is not held: which field, a stable code, and what is held instead."""
-
-    def __init__(self, field: str, code: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.code = code
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,9 +62,3 @@ class HistorySerializer(serializers.Serializer[Any]):
     revision = serializers.CharField()
     next_start_ms = serializers.IntegerField(allow_null=True, help_text="start_date of the next page, or null.")
     candles = CandleSerializer(many=True)
-
-
-class DataRefusalSerializer(serializers.Serializer[Any]):
-    field = serializers.CharField()
-    code = serializers.CharField(help_text="Stable; the message may be reworded.")
-    message = serializers.CharField()

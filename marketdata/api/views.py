@@ -8,9 +8,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from marketdata.api.serializers import DataRefusalSerializer, HistorySerializer, SymbolSerializer
+from accounts.api.errors import RefusalSerializer, Refused
+from marketdata.api.serializers import HistorySerializer, SymbolSerializer
 from marketdata.coverage import SeriesCoverage, catalogue
-from marketdata.history import DEFAULT_LIMIT, MAX_LIMIT, HistoryError, HistoryQuery, read_history
+from marketdata.errors import HistoryError
+from marketdata.history import DEFAULT_LIMIT, MAX_LIMIT, HistoryQuery, read_history
 from marketdata.models import Instrument, Market
 from marketdata.timeframes import TIMEFRAME_MS
 
@@ -44,15 +46,15 @@ class HistoryView(APIView):
             OpenApiParameter("end_date", str, description="Like start_date; not included."),
             OpenApiParameter("limit", int, description=f"1 to {MAX_LIMIT}; {DEFAULT_LIMIT} where it is not given."),
         ],
-        responses={200: HistorySerializer, 400: DataRefusalSerializer, 404: DataRefusalSerializer},
+        responses={200: HistorySerializer, 400: RefusalSerializer, 404: RefusalSerializer},
         tags=["data"],
     )
     def get(self, request: Request) -> Response:
         try:
             history = read_history(HistoryQuery.parse(request.query_params.dict()))
         except HistoryError as error:
-            body = {"field": error.field, "code": error.code, "message": error.message}
-            return Response(body, status=404 if error.code == "no_such_series" else 400)
+            status_code = 404 if error.code == "no_such_series" else 400
+            raise Refused(error.field, error.code, error.message, status_code) from error
         coverage = history.coverage
         return Response(
             {
