@@ -129,9 +129,6 @@ class CandleStore:
         self.files.put(ref.sha256, data)
         return ref
 
-    def publish_funding(self, funding: FundingArrays) -> SegmentRef:
-        return self.publish(funding)
-
     def read_candles(self, refs: Sequence[SegmentRef], from_ms: int = _BEGIN_MS, to_ms: int = _END_MS) -> CandleArrays:
         """The rows that open in [from_ms, to_ms) as read-only arrays; one segment is mapped, several are joined.
 

@@ -112,12 +112,6 @@ def run_row(run: BacktestRun) -> RunRow:
     )
 
 
-def _as_typed(value: Any) -> Any:
-    if isinstance(value, float):
-        return f"{value:.15g}"
-    return str(value).lower() if isinstance(value, bool) else value
-
-
 def percent_done(progress: dict[str, Any]) -> int | None:
     n_done, n_total = progress.get("n_done"), progress.get("n_total")
     return min(100, int(100 * (n_done or 0) / n_total)) if n_total else None

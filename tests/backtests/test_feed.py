@@ -44,7 +44,7 @@ def feed_of(store, candles, request, *, mark=None, mark_timeframe="1h", funding=
         candles=(store.publish(candles),),
         mark=(store.publish(mark),) if mark is not None else (),
         mark_timeframe=mark_timeframe if mark is not None else "",
-        funding=(store.publish_funding(funding),) if funding is not None else (),
+        funding=(store.publish(funding),) if funding is not None else (),
     )
     return build_feed(RunData((symbol,), "revision"), request, store).symbols[0]
 

@@ -62,7 +62,7 @@ def test_nothing_is_read_from_no_segments(tmp_path):
 def test_funding_is_stored_like_candles(tmp_path):
     store = CandleStore(tmp_path)
     funding = make_funding()
-    assert store.read_funding([store.publish_funding(funding)]).has_same_rows(funding)
+    assert store.read_funding([store.publish(funding)]).has_same_rows(funding)
 
 
 def test_rows_out_of_order_are_no_segment(tmp_path):
