@@ -30,6 +30,9 @@ def append_order(sim: Sim, moment: Moment, command: Row) -> int:
     order["qty"] = np.nan
     order["limit_price"] = command["limit_price"]
     order["stop_price"] = command["stop_price"]
+    order["trailing_ratio"] = np.nan
+    order["share"] = np.nan
+    order["good_for_bars"] = command["good_for_bars"]
     order["leverage"] = command["leverage"]
     if np.isnan(command["leverage"]):
         order["leverage"] = sim.rules.run["leverage"]

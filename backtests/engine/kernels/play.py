@@ -10,9 +10,10 @@ from backtests.engine.kernels.compiler import entry_kernel, kernel
 from backtests.engine.kernels.equity import note_marks, note_path, note_whole_bar, write_equity_row
 from backtests.engine.kernels.funding import charge_funding, skip_funding
 from backtests.engine.kernels.liquidation import find_due_on_path, liquidate_due, liquidate_on_path
-from backtests.engine.kernels.margin import is_due, margin_ratio
+from backtests.engine.kernels.margin import margin_ratio
 from backtests.engine.kernels.matching import fill_waiting_at_open
 from backtests.engine.kernels.orders import cancel_waiting
+from backtests.engine.kernels.quiet import can_happen, close_step, find_next_event, pass_quiet_steps
 from backtests.engine.kernels.state import Moment, Rows, Sim, Store, open_store
 from backtests.engine.kernels.types import OrderStatus, Reason
 
@@ -52,27 +53,6 @@ def advance(sim: Sim, i_bar: int) -> bool:
         close_step(sim)
         play_step(sim, step)
     return True
-
-
-@kernel
-def close_step(sim: Sim) -> None:
-    """The equity row of the step on which the account stands, and on to the next."""
-    account = sim.account
-    if account["i_bar"] >= sim.rules.run["first_bar"]:
-        write_equity_row(sim, account["i_bar"])
-    account["i_bar"] += 1
-
-
-@kernel
-def pass_quiet_steps(sim: Sim, i_bar: int) -> None:
-    """Steps up to and with i_bar, in which nothing happens but the passing of time."""
-    account = sim.account
-    while account["i_bar"] < i_bar:
-        close_step(sim)
-        if account["n_open"] > 0:
-            step = account["i_bar"]
-            for i_fine in range(sim.market.first_fine[step], sim.market.first_fine[step + 1]):
-                note_whole_bar(sim, i_fine)
 
 
 @kernel
@@ -134,47 +114,10 @@ def walk_path(sim: Sim, moment: Moment) -> None:
     note_path(sim, moment.i_fine, clock, 3.0)
 
 
-@kernel
-def can_happen(sim: Sim, i_fine: int, i_next_funding: int) -> bool:
-    """Whether anything but the passing of time can happen in a finest bar. Must never be False wrongly.
-
-    i_next_funding: the first stamp that is not before this bar.
-    """
-    account = sim.account
-    if account["n_waiting"] > 0:
-        return True
-    if account["n_open"] == 0:
-        return False
-    funding = sim.market.funding
-    if i_next_funding < funding.shape[0] and funding[i_next_funding]["i_fine"] == i_fine:
-        return True
-    for i_symbol in range(sim.positions.shape[0]):
-        position = sim.positions[i_symbol]
-        bar = sim.market.mark[i_symbol, i_fine]
-        if position["steps"] != 0 and (is_due(position, bar["low"]) or is_due(position, bar["high"])):
-            return True
-    return False
-
-
 @entry_kernel
 def look_ahead(store: Store, i_from: int, i_to: int) -> int:
     """The first step from i_from on, before i_to, in which anything can happen; i_to when none."""
     return find_next_event(open_store(store), i_from, i_to)
-
-
-@kernel
-def find_next_event(sim: Sim, i_from: int, i_to: int) -> int:
-    account = sim.account
-    if account["n_waiting"] == 0 and account["n_open"] == 0:
-        return i_to
-    market = sim.market
-    i_next_funding = account["i_next_funding"]
-    for i_bar in range(i_from, i_to):
-        for i_fine in range(market.first_fine[i_bar], market.first_fine[i_bar + 1]):
-            i_next_funding = skip_funding(market.funding, i_next_funding, i_fine)
-            if can_happen(sim, i_fine, i_next_funding):
-                return i_bar
-    return i_to
 
 
 @entry_kernel

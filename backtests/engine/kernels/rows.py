@@ -42,10 +42,13 @@ ORDER = np.dtype(
         ("size", "f8"),
         ("qty", "f8"),  # resolved; NaN until then
         ("limit_price", "f8"),
-        ("stop_price", "f8"),
+        ("stop_price", "f8"),  # the trigger of stops, take-profits and, where it stands now, of a trailing stop
+        ("trailing_ratio", "f8"),
+        ("share", "f8"),  # of its entry, that a take-profit closes; NaN for other orders
         ("leverage", "f8"),
         ("is_reduce_only", "?"),
         ("is_post_only", "?"),
+        ("good_for_bars", "i4"),  # 0: until cancelled
         ("status", "i1"),
         ("reason", "i1"),
         ("filled_qty", "f8"),
@@ -105,6 +108,7 @@ TRADE = np.dtype(
         ("mfe", "f8"),  # best unrealised PnL, >= 0
         ("n_fills", "i4"),
         ("exit_reason", "i1"),
+        ("is_ambiguous", "?"),  # in a bar of it, exchanging the extremes would have given other fills
         ("i_tag", "i4"),  # of the entry
     ]
 )

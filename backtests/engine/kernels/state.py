@@ -28,7 +28,9 @@ RUN_RULES = np.dtype(
         ("first_bar", "i8"),
         ("timeframe_ms", "i8"),
         ("is_spot", "?"),
+        ("is_cross", "?"),
         ("fills_at_close", "?"),
+        ("fills_through", "?"),  # a limit fills only where the price goes beyond it
         ("is_optimistic", "?"),
         ("is_listening", "?"),  # keep a list of events for the hooks
         ("leverage", "f8"),
@@ -36,6 +38,7 @@ RUN_RULES = np.dtype(
         ("maker_fee", "f8"),
         ("taker_fee", "f8"),
         ("slippage_ratio", "f8"),
+        ("participation_cap", "f8"),  # share of a finest bar's volume; infinite where there is none
     ]
 )
 

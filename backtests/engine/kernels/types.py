@@ -28,10 +28,10 @@ class CommandKind(IntEnum):
     MODIFY = 3
     CANCEL_ALL = 4
     CLOSE_POSITION = 5  # size = percentage, 0 < size <= 100
-    TARGET = 6  # size = signed notional / margin balance
-    SET_STOP_LOSS = 7
-    SET_TAKE_PROFIT = 8
-    ATTACH_TAKE_PROFIT = 9  # follows its SUBMIT: order_id = the parent's, size = share, limit_price = price
+    TARGET = 6  # size = signed; what it counts is in size_kind
+    SET_STOP_LOSS = 7  # stop_price = the price
+    SET_TAKE_PROFIT = 8  # limit_price = the price
+    ATTACH_TAKE_PROFIT = 9  # precedes its SUBMIT: order_id = the parent's, size = share, limit_price = price
 
 
 class SizeKind(IntEnum):
@@ -40,6 +40,8 @@ class SizeKind(IntEnum):
     EQUITY_RATIO = 3
     POSITION_PERCENT = 4  # of the open position, against it
     TARGET_RATIO = 5  # signed notional of the position / margin balance
+    TARGET_QTY = 6  # signed quantity of the position
+    TARGET_NOTIONAL = 7  # signed notional of the position
 
 
 class OrderKind(IntEnum):
@@ -84,6 +86,8 @@ class Reason(IntEnum):
     POSITION_CLOSED = 16  # an attached order whose position is gone
     GOOD_FOR_BARS = 17
     ALREADY_THERE = 18  # a target that asks for what is held
+    ENTRY_ENDED = 19  # an attached order whose entry ended without a fill
+    REPLACED = 20  # a stop or target of a position that got a new one
 
 
 class EventKind(IntEnum):

@@ -21,7 +21,16 @@ from backtests.engine.kernels.state import (
     Store,
 )
 from backtests.engine.kernels.types import COMMAND, EQUITY, FILL, FUNDING, LIQUIDATION, ORDER, TRADE, EventKind
-from backtests.engine.request import Feed, FillPolicy, Instrument, MarginMode, PathRule, RunRequest, TradingMarket
+from backtests.engine.request import (
+    Feed,
+    FillPolicy,
+    Instrument,
+    LimitFill,
+    MarginMode,
+    PathRule,
+    RunRequest,
+    TradingMarket,
+)
 from backtests.engine.result import EngineResult
 
 FIRST_ROWS = 256  # of each table that grows
@@ -131,6 +140,9 @@ def build_rules(request: RunRequest, feed: Feed, first_bar: int) -> Rules:
     run["first_bar"] = first_bar
     run["timeframe_ms"] = request.timeframe_ms
     run["is_spot"] = request.market == TradingMarket.SPOT
+    run["is_cross"] = request.margin_mode == MarginMode.CROSS
+    run["fills_through"] = request.limit_fill == LimitFill.THROUGH
+    run["participation_cap"] = np.inf if request.participation_cap is None else request.participation_cap
     run["fills_at_close"] = request.fill == FillPolicy.CLOSE
     run["is_optimistic"] = request.path == PathRule.OPTIMISTIC
     run["slippage_ratio"] = request.slippage_bps / 10_000.0
