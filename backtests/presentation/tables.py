@@ -39,6 +39,8 @@ REASON_WORDS = {
     Reason.POSITION_CLOSED: "The position it belonged to is closed",
     Reason.GOOD_FOR_BARS: "Its number of bars ran out",
     Reason.ALREADY_THERE: "The position was already at the target",
+    Reason.ENTRY_ENDED: "Its entry ended without a fill",
+    Reason.REPLACED: "A newer stop or target took its place",
 }
 EXIT_WORDS = {
     ExitReason.OPEN: "Open",
