@@ -51,5 +51,8 @@ def length_of(node: Function) -> int:
     return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
+KERNEL_DECORATORS = {"kernel", "entry_kernel", "inlined_kernel"}
+
+
 def is_kernel(node: Function) -> bool:
-    return any(isinstance(d, ast.Name) and d.id == "kernel" for d in node.decorator_list)
+    return any(isinstance(d, ast.Name) and d.id in KERNEL_DECORATORS for d in node.decorator_list)

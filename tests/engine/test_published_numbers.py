@@ -1,93 +1,91 @@
-"""Numbers that exchanges and other projects have published. Each case names its source in shared/oracle."""
+"""Published margins, tiers, liquidation prices and funding. Each test names its file in shared/oracle.
 
-import json
+The file's own `source` fields say where each number was published. Each case goes through a run, too: bars are made
+so that the position stands as the case says.
+"""
+
+import re
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from backtests.engine import (
-    Feed,
-    FundingEvents,
-    Instrument,
-    MarginTier,
-    Portfolio,
-    RunRequest,
-    SymbolFeed,
-    TradingMode,
-    funding_payment,
-    liquidation_price,
-    maintenance_margin,
-)
+from backtests.engine import FundingEvents, MarginTier, funding_payment, liquidation_price, maintenance_margin
+from backtests.engine.kernels.margin import liquidation_level
 from backtests.engine.kernels.types import OrderStatus, Reason
-from backtests.engine.request import Bars, TradingMarket, check_tiers
-from tests.engine.scenarios import MINUTE, START, play
+from backtests.engine.portfolio.formulas import tier_rows
+from backtests.engine.request import check_tiers
+from tests.engine.published import (
+    PLENTY,
+    SIDES,
+    cases,
+    flat_bars,
+    one_tier,
+    order,
+    perform,
+    published,
+    tiers_of,
+)
+from tests.engine.scenarios import MINUTE, START
 
-SIDES = {"long": 1, "short": -1, "BUY": 1, "SELL": -1}
-HUGE = 1e9
-
-
-@pytest.fixture
-def published(shared_oracle):
-    return lambda name: json.loads((shared_oracle / f"{name}.json").read_text())
-
-
-def one_tier(rate, cumulative=0.0):
-    return (MarginTier(0.0, 1e15, rate, 125.0, cumulative),)
-
-
-def flat_bars(closes):
-    closes = np.array(closes, float)
-    times = START + MINUTE * np.arange(len(closes), dtype=np.int64)
-    opened = np.append(closes[:1], closes[:-1])
-    return Bars(times, opened, np.maximum(opened, closes), np.minimum(opened, closes), closes, np.ones(len(closes)))
+HOUR = 60 * MINUTE
+FAR = 1e-4  # of the entry: beyond every liquidation price below
 
 
-def run_on(closes, script, *, mark=None, funding=None, tiers=None, **fields):
-    bars = flat_bars(closes)
-    market = fields.pop("market", TradingMarket.USDM)
-    symbol = SymbolFeed(
-        Instrument("BTCUSDT", tiers=() if market == "spot" else tiers or one_tier(0.004)),
-        bars,
-        mark_bars=None if mark is None else flat_bars(mark),
-        funding=funding or FundingEvents.none(),
+def formula_of(case):
+    return liquidation_price(
+        side=SIDES[case["side"]],
+        qty=case["qty"],
+        entry_price=case["entry_price"],
+        wallet_balance=case["wallet_balance"],
+        tiers=one_tier(case["mmr"], case["cum"]),
+        other_maintenance_margin=case["other_maint_margin"],
+        other_unrealized_pnl=case["other_upnl"],
     )
-    request = RunRequest(
-        market=market,
-        symbols=("BTCUSDT",),
-        timeframe="1m",
-        from_ms=START,
-        to_ms=START + MINUTE * len(closes),
-        **{"initial_balance": HUGE, "taker_fee": 0.0, "max_leverage": 125.0, **fields},
-    )
-    return play(script, request, Feed((symbol,)))[0]
 
 
-def test_liquidation_prices(published):
+def with_buffer(case, price):
+    """freqtrade moves the price towards the entry by a safety margin of its own."""
+    return price + abs(case["entry_price"] - price) * case.get("buffer", 0.0) * SIDES[case["side"]]
+
+
+@pytest.mark.parametrize("case", cases("liquidation_price"))
+def test_liquidation_price(case):
     """liquidation_price.json: Binance's FAQ and API examples, freqtrade's tests (`buffer` rows)."""
-    cases = published("liquidation_price")["cases"]
-    assert cases
-    for case in cases:
-        side = SIDES[case["side"]]
-        price = liquidation_price(
-            side=side,
-            qty=case["qty"],
-            entry_price=case["entry_price"],
-            wallet_balance=case["wallet_balance"],
-            tiers=one_tier(case["mmr"], case["cum"]),
-            other_maintenance_margin=case["other_maint_margin"],
-            other_unrealized_pnl=case["other_upnl"],
-        )
-        if case["id"] == "ft-adj-1x-open":  # below zero, which its source moves up by its buffer
-            assert price is None
-            continue
-        if "buffer" in case:  # freqtrade's own safety margin
-            price += abs(case["entry_price"] - price) * case["buffer"] * side
-        assert price == pytest.approx(case["expected"], abs=case["tol"]), case["id"]
+    price = formula_of(case)
+    if price is None:  # no price liquidates it: below zero, and only its source's buffer moves it above
+        wallet, tiers = case["wallet_balance"], tier_rows(one_tier(case["mmr"], case["cum"]))
+        price = liquidation_level(SIDES[case["side"]], case["qty"], case["entry_price"], wallet, tiers)
+        assert case["id"] == "ft-adj-1x-open"
+        assert price < 0
+    assert with_buffer(case, price) == pytest.approx(case["expected"], abs=case["tol"])
 
 
-def test_cross_case_of_binance_from_its_other_position(published):
+def is_cross(case):
+    return "cross margin: see the formula, and test_cross_case_of_binance" if case["margin_mode"] == "cross" else ""
+
+
+@pytest.mark.parametrize("case", cases("liquidation_price", skipped=is_cross))
+def test_a_run_liquidates_at_the_published_price(case):
+    """liquidation_price.json: the position's wallet is its initial margin, so its leverage is notional / wallet."""
+    side, qty, entry = SIDES[case["side"]], case["qty"], case["entry_price"]
+    beyond = entry * FAR if side > 0 else entry * 3
+    result, _ = perform(
+        [entry, beyond],
+        {0: [order(side, qty, qty * entry / case["wallet_balance"])]},
+        tiers=one_tier(case["mmr"], case["cum"]),
+    )
+    if case["id"] == "ft-adj-1x-open":  # its formula is below zero: no price liquidates it
+        assert not len(result.liquidations)
+        return
+    gone = result.liquidations[0]
+    for price in (gone["liquidation_price"], gone["price"]):
+        assert with_buffer(case, price) == pytest.approx(case["expected"], abs=case["tol"])
+
+
+def test_cross_case_of_binance_from_its_other_position():
     """liquidation_price.json, ft-cross-eth: the other position's maintenance margin and PnL, by our own formulas."""
     case = next(c for c in published("liquidation_price")["cases"] if c["id"] == "ft-cross-eth")
     other = case["others"][0]
@@ -98,206 +96,211 @@ def test_cross_case_of_binance_from_its_other_position(published):
     assert other["qty"] * (other["mark"] - other["entry"]) == pytest.approx(case["other_upnl"], abs=1e-3)
 
 
-def brackets(rows):
-    return tuple(
-        MarginTier(
-            float(r["notional_floor"]), float(r["notional_cap"]), r["mmr"], float(r["max_leverage"]), float(r["cum"])
+def is_fault_of_others(row):
+    return "" if "docstring" in row["source"] or "jesse" in row["source"] else f"{row['text']} ({row['reason']})"
+
+
+@pytest.mark.parametrize("row", cases("liquidation_price", "known_non_reproducing", skipped=is_fault_of_others))
+def test_what_others_publish_wrongly_is_what_the_reason_says(row):
+    """liquidation_price.json, known_non_reproducing: the right numbers named beside the wrong ones."""
+    if "docstring" in row["source"]:
+        asserted = [float(x) for x in re.search(r"\(([\d., ]+)\) are the right ones", row["text"])[1].split(",")]
+        positions = [(-1, 0.6, 5), (1, 1.0, 3), (1, 0.6, 5)]  # side, qty, leverage; entry 10, mmr and cum 0.01
+        tiers, entry = one_tier(0.01, 0.01), 10.0
+    else:
+        asserted = [float(x) for x in re.findall(r"\d+\.\d{6}", row["reason"])]
+        positions, tiers = [(1, 250.0, 2), (-1, 2000.0, 2)], one_tier(0.004)
+    assert len(asserted) == len(positions)
+    for (side, qty, leverage), expected in zip(positions, asserted, strict=True):
+        if "jesse" in row["source"]:
+            entry = 80.0 if side > 0 else 10.0
+        price = liquidation_price(
+            side=side, qty=qty, entry_price=entry, wallet_balance=qty * entry / leverage, tiers=tiers
         )
-        for r in rows
-    )
+        assert price == pytest.approx(expected, abs=1e-6)
 
 
-def test_real_margin_tiers(published):
+def bracket_tables():
+    """The tables of maintenance_brackets.json."""
+    symbols = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "LINKUSDT")
+    return ["BTCUSDT_2021_03", *(f"{symbol}_{day}" for symbol in symbols for day in ("2024_10", "2026_09"))]
+
+
+def test_no_table_of_tiers_is_left_out():
+    tables = {name for name, rows in published("maintenance_brackets").items() if isinstance(rows, list)}
+    assert tables == set(bracket_tables())
+
+
+@pytest.mark.parametrize("name", bracket_tables())
+def test_real_margin_tiers(name):
     """maintenance_brackets.json: Binance's brackets of three dates. Margin is continuous where tiers meet."""
-    tables = {name: rows for name, rows in published("maintenance_brackets").items() if isinstance(rows, list)}
-    assert len(tables) >= 10
-    for name, rows in tables.items():
-        tiers = brackets(rows)
-        check_tiers(tiers, name)
-        for below, tier in pairwise(tiers):
-            at_floor = maintenance_margin(notional=tier.floor, tiers=tiers)
-            assert at_floor == tier.floor * tier.maintenance_rate - tier.cumulative
-            assert at_floor == pytest.approx(tier.floor * below.maintenance_rate - below.cumulative, abs=0.07)
-        middle = (tiers[-1].floor + tiers[-1].cap) / 2
-        assert maintenance_margin(notional=middle, tiers=tiers) == pytest.approx(
-            middle * tiers[-1].maintenance_rate - tiers[-1].cumulative
+    tiers = tiers_of(published("maintenance_brackets")[name])
+    check_tiers(tiers, name)
+    for below, tier in pairwise(tiers):
+        at_floor = maintenance_margin(notional=tier.floor, tiers=tiers)
+        assert at_floor == tier.floor * tier.maintenance_rate - tier.cumulative
+        assert at_floor == pytest.approx(tier.floor * below.maintenance_rate - below.cumulative, abs=0.07)
+    for tier in tiers:
+        middle = (tier.floor + tier.cap) / 2
+        expected = middle * tier.maintenance_rate - tier.cumulative
+        assert maintenance_margin(notional=middle, tiers=tiers) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("name", bracket_tables())
+def test_a_run_liquidates_in_each_published_tier(name, side):
+    """maintenance_brackets.json: where a position is liquidated, its margin is that of the tier it is then in."""
+    tiers = tiers_of(published("maintenance_brackets")[name])
+    for i_tier, tier in enumerate(tiers):
+        price, middle = 100.0, (tier.floor + tier.cap) / 2
+        qty, needed = middle / price, middle * tier.maintenance_rate - tier.cumulative
+        # At `price` the wallet less the loss since the entry is the margin needed: so it is the liquidation price.
+        entry = price + side * (price / 4)
+        wallet = needed + qty * abs(entry - price)
+        result, _ = perform(
+            [entry, price * (1 - side * 0.5)],
+            {0: [order(side, qty, qty * entry / wallet)]},
+            tiers=with_any_leverage(tiers),
+            initial_balance=1e12,
         )
+        gone = result.liquidations[0]
+        assert gone["price"] == pytest.approx(price, rel=1e-9)
+        assert gone["i_tier"] == i_tier
+        assert gone["maintenance_margin"] == pytest.approx(needed, rel=1e-9)
 
 
-def test_liquidation_price_satisfies_its_definition_on_real_tiers(published):
+def with_any_leverage(tiers):
+    """So that only the margin at the liquidation decides."""
+    return tuple(replace(tier, max_leverage=125.0) for tier in tiers)
+
+
+@pytest.mark.parametrize("name", ["BTCUSDT_2024_10", "ETHUSDT_2026_09"])
+def test_liquidation_price_satisfies_its_definition_on_real_tiers(name):
     """At the price, margin balance equals maintenance margin: whichever tier that falls into."""
-    rows = published("maintenance_brackets")
-    for name in ("BTCUSDT_2024_10", "ETHUSDT_2026_09"):
-        tiers = brackets(rows[name])
-        for qty in (0.01, 1.0, 55.0, 3_000.0, 25_000.0):
-            for side in (1, -1):
-                wallet = qty * 60_000.0 / 4
-                price = liquidation_price(side=side, qty=qty, entry_price=60_000.0, wallet_balance=wallet, tiers=tiers)
-                balance = wallet + side * qty * (price - 60_000.0)
-                assert balance == pytest.approx(maintenance_margin(notional=qty * price, tiers=tiers), rel=1e-6)
+    tiers = tiers_of(published("maintenance_brackets")[name])
+    for qty in (0.01, 1.0, 55.0, 3_000.0, 25_000.0):
+        for side in (1, -1):
+            wallet = qty * 60_000.0 / 4
+            price = liquidation_price(side=side, qty=qty, entry_price=60_000.0, wallet_balance=wallet, tiers=tiers)
+            balance = wallet + side * qty * (price - 60_000.0)
+            assert balance == pytest.approx(maintenance_margin(notional=qty * price, tiers=tiers), rel=1e-6)
 
 
-def test_bracket_lookup(published):
-    """bracket_lookup_freqtrade.json: tests of freqtrade."""
-    found = published("bracket_lookup_freqtrade")
-    for case in found["cases"]:
-        tiers = tuple(
-            MarginTier(
-                float(r["minNotional"]),
-                float(r["maxNotional"]),
-                r["maintenanceMarginRate"],
-                float(r["maxLeverage"]),
-                float(r["maintAmt"]),
-            )
-            for r in found["tiers"][case["symbol"]]
-        )
-        expected = case["notional"] * case["mmr"] - case["cum"]
-        assert maintenance_margin(notional=case["notional"], tiers=tiers) == pytest.approx(expected)
+def freqtrade_tiers(symbol):
+    names = ("minNotional", "maxNotional", "maintenanceMarginRate", "maxLeverage", "maintAmt")
+    rows = published("bracket_lookup_freqtrade")["tiers"][symbol]
+    return tuple(MarginTier(*(float(row[name]) for name in names)) for row in rows)
+
+
+@pytest.mark.parametrize("case", cases("bracket_lookup_freqtrade"))
+def test_bracket_lookup(case):
+    """bracket_lookup_freqtrade.json: tests of freqtrade. In a run, a position of 1x shows its margin ratio."""
+    tiers, notional = freqtrade_tiers(case["symbol"]), case["notional"]
+    expected = notional * case["mmr"] - case["cum"]
+    assert maintenance_margin(notional=notional, tiers=tiers) == pytest.approx(expected)
+    script = {0: [order("long", notional / 100)]} if notional else {}
+    result, account = perform([100.0, 100.0], script, tiers=tiers)
+    assert result.equity["margin_ratio"][-1] == pytest.approx(expected / notional if notional else 0.0)
+    assert account.margin_ratio == result.equity["margin_ratio"][-1]
+
+
+def test_bracket_lookup_of_a_negative_notional():
+    """bracket_lookup_freqtrade.json, negative_notional: must raise."""
+    assert published("bracket_lookup_freqtrade")["negative_notional"] == "must raise"
     with pytest.raises(ValueError, match="not negative"):
-        maintenance_margin(notional=-1.0, tiers=tiers)
+        maintenance_margin(notional=-1.0, tiers=one_tier(0.01))
 
 
-def test_funding_payments(published):
-    """funding.json: tests of freqtrade; the windows are inclusive at both ends."""
+@pytest.mark.parametrize("case", cases("funding", "single"))
+def test_funding_payment(case):
+    """funding.json, single: tests of freqtrade."""
+    position_qty = SIDES[case["side"]] * case["qty"]
+    payment = funding_payment(position_qty=position_qty, mark_price=case["mark"], rate=case["rate"])
+    assert payment == pytest.approx(case["expected"])
+    stamps = FundingEvents(np.array([START + MINUTE]), np.array([case["rate"]]), np.array([case["mark"]]))
+    result, _ = perform([case["mark"]] * 2, {0: [order(case["side"], case["qty"])]}, funding=stamps)
+    assert result.funding["payment"].tolist() == pytest.approx([case["expected"]])
+    assert result.final_equity == pytest.approx(PLENTY + case["expected"], abs=1e-9)
+
+
+def to_ms(text):
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+@pytest.mark.parametrize("window", cases("funding", "windows"))
+def test_funding_of_a_position_held_over_a_window(window):
+    """funding.json, windows: inclusive at both ends. Its marks are the opens of hours, as the run's are."""
     found = published("funding")
-    for case in found["single"]:
-        position_qty = SIDES[case["side"]] * case["qty"]
-        payment = funding_payment(position_qty=position_qty, mark_price=case["mark"], rate=case["rate"])
-        assert payment == pytest.approx(case["expected"])
+    opened, closed = to_ms(window["open"]), to_ms(window["close"])
+    rates = found["rates"][slice(*window["rate_slice"])]
     marks = dict(map(tuple, found["mark_open"]))
-    for window in found["windows"]:
-        opened, closed = (datetime.fromisoformat(window[k]).timestamp() * 1000 for k in ("open", "close"))
-        payments = [
-            funding_payment(position_qty=SIDES[window["side"]] * window["qty"], mark_price=marks[time], rate=rate)
-            for time, rate in found["rates"][slice(*window["rate_slice"])]
-            if opened <= time <= closed
-        ]
-        assert sum(payments) == pytest.approx(window["expected"], rel=1e-6, abs=1e-12)
+    side = SIDES[window["side"]]
+    payments = [
+        funding_payment(position_qty=side * window["qty"], mark_price=marks[time], rate=rate)
+        for time, rate in rates
+        if opened <= time <= closed
+    ]
+    assert sum(payments) == pytest.approx(window["expected"], rel=1e-6, abs=1e-12)
 
-
-def test_position_sequences(published):
-    """position_accounting.json: tests of nautilus_trader and jesse. Realised PnL there is net of fees."""
-    for case in published("position_accounting")["sequences"]:
-        portfolio = Portfolio(HUGE, TradingMode.FUTURES, 125.0, taker_fee=case["fee_rate"])
-        for (side, qty, price), expected in zip(case["fills"], case["expect"], strict=True):
-            trade = portfolio.buy if side == "BUY" else portfolio.sell
-            assert trade("ETHUSDT", qty, price)
-            if expected is None:
-                continue
-            position = portfolio.positions["ETHUSDT"]
-            assert position.size == pytest.approx(expected["qty"]), case["id"]
-            assert position.entry_price == pytest.approx(expected["avg"], rel=1e-12), case["id"]
-            realised = sum(t.pnl - t.fee for t in portfolio.trades)
-            assert realised == pytest.approx(expected["realized"], abs=5e-9), case["id"]
-
-
-def test_pnl_of_single_positions(published):
-    """position_accounting.json: nautilus_trader's PnL examples, jesse's return on margin."""
-    found = published("position_accounting")
-    for case in found["simple"]:
-        portfolio = Portfolio(HUGE, TradingMode.FUTURES, 125.0, taker_fee=case["fee"])
-        trade = portfolio.buy if case["side"] == "long" else portfolio.sell
-        assert trade("BTCUSDT", case["qty"], case["entry"])
-        position = portfolio.positions["BTCUSDT"]
-        assert position.unrealized_pnl(case["mark"]) == pytest.approx(case["unrealized"])
-        assert -portfolio.trades[0].fee == pytest.approx(case["realized"])
-        if "total" in case:
-            value = portfolio.calculate_portfolio_value({"BTCUSDT": case["mark"]})
-            assert value - HUGE == pytest.approx(case["total"])
-    for case in found["leverage_roi"]:
-        portfolio = Portfolio(HUGE, TradingMode.FUTURES, 125.0)
-        portfolio.buy("BTCUSDT", case["qty"], case["entry"], case["leverage"])
-        position = portfolio.positions["BTCUSDT"]
-        assert position.unrealized_pnl(case["mark"]) == pytest.approx(case["pnl"])
-        assert position.margin_used == pytest.approx(case["margin"])
-        assert 100 * case["pnl"] / position.margin_used == pytest.approx(case["roi_pct"])
-
-
-def test_margins_and_available_balance(published):
-    """position_accounting.json: initial margins of LEAN, balances of jesse."""
-    found = published("position_accounting")
-    for case in found["initial_margin"]:
-        portfolio = Portfolio(HUGE, TradingMode.FUTURES, 125.0)
-        trade = portfolio.buy if case["qty"] > 0 else portfolio.sell
-        trade("BTCUSDT", abs(case["qty"]), case["price"], case["leverage"])
-        assert portfolio.positions["BTCUSDT"].margin_used == pytest.approx(case["expected"])
-    for case in found["wallet"]:
-        portfolio = Portfolio(case["available_before"], TradingMode.FUTURES, 125.0, taker_fee=0.0)
-        assert portfolio.buy("BTCUSDT", case["order_notional"] / 100.0, 100.0, case["leverage"])
-        assert portfolio.cash == pytest.approx(case["available_after"])
-
-
-def test_bankruptcy_price_is_where_nothing_is_left(published):
-    """position_accounting.json, jesse's bankruptcy prices: ours without maintenance margin; a fee may take the rest."""
-    for case in published("position_accounting")["liquidation_bankruptcy"]:
-        side, qty = (1 if case["qty"] > 0 else -1), abs(case["qty"])
-        wallet = qty * case["entry"] / case["leverage"]
-        bare = liquidation_price(
-            side=side, qty=qty, entry_price=case["entry"], wallet_balance=wallet, tiers=one_tier(1e-12)
-        )
-        assert bare == pytest.approx(case["bankruptcy"])
-        instrument = Instrument("BTCUSDT", liquidation_fee_rate=0.0125, tiers=one_tier(0.004))
-        portfolio = Portfolio(
-            case["balance"], TradingMode.FUTURES, 125.0, taker_fee=0.0, instruments={"BTCUSDT": instrument}
-        )
-        trade = portfolio.buy if side > 0 else portfolio.sell
-        assert trade("BTCUSDT", qty, case["entry"], case["leverage"])
-        assert portfolio.check_liquidations({"BTCUSDT": case["bankruptcy"]}) == ["BTCUSDT"]
-        assert portfolio.cash == pytest.approx(case["balance_after_liquidation"])
+    first = found["mark_open"][0][0] - HOUR
+    opens = [found["mark_open"][0][1], *(price for _, price in found["mark_open"])]
+    bars = flat_bars([*opens[1:], opens[-1]], first, HOUR)  # the open of each is the published one
+    assert bars.open.tolist() == opens
+    times, rates = np.array([row[0] for row in rates]), np.array([row[1] for row in rates])
+    # At the first close not before `open`; and at the first one after `close`: a stamp at `close` is still paid.
+    i_open, i_close = -(-(opened - first) // HOUR) - 1, (closed - first) // HOUR
+    result, _ = perform(
+        bars,
+        {i_open: [order(side, window["qty"])], i_close: [("close_position", {})]},
+        funding=FundingEvents(times, rates, np.full(len(times), np.nan)),
+        timeframe="1h",
+    )
+    assert result.trades["exit_ms"][0] > 0
+    assert result.funding["payment"].tolist() == pytest.approx(payments, rel=1e-12)
+    assert result.trades["funding"][0] == pytest.approx(window["expected"], rel=1e-6, abs=1e-12)
 
 
 @pytest.mark.parametrize(("spare", "status"), [(0.001, OrderStatus.FILLED), (-0.001, OrderStatus.REJECTED)])
-def test_cost_to_open(published, spare, status):
+@pytest.mark.parametrize("case", cases("order_cost"))
+def test_cost_to_open(case, spare, status):
     """order_cost.json, Binance's FAQ: an order needs its initial margin and its open loss against the mark."""
-    for case in published("order_cost")["cases"]:
-        exact = case["qty"] * case["order_price"] / case["leverage"]
-        assert exact == pytest.approx(case["initial_margin"], abs=0.006)
-        order = {"side": SIDES[case["side"]], "size": float(case["qty"]), "leverage": float(case["leverage"])}
-        result = run_on(
-            [case["order_price"]] * 2,
-            {0: [("submit", order)]},
-            mark=[case["mark"]] * 2,
-            initial_balance=exact + case["open_loss"] + spare,
-        )
-        assert result.orders["status"][0] == status, case
-        if status == OrderStatus.REJECTED:
-            assert result.orders["reason"][0] == Reason.INSUFFICIENT_MARGIN
+    exact = case["qty"] * case["order_price"] / case["leverage"]
+    assert exact == pytest.approx(case["initial_margin"], abs=0.006)
+    result, _ = perform(
+        [case["order_price"]] * 2,
+        {0: [order(case["side"], case["qty"], case["leverage"])]},
+        mark=[case["mark"]] * 2,
+        initial_balance=exact + case["open_loss"] + spare,
+    )
+    assert result.orders["status"][0] == status
+    if status == OrderStatus.REJECTED:
+        assert result.orders["reason"][0] == Reason.INSUFFICIENT_MARGIN
+    else:
+        assert result.fills["initial_margin"][0] == pytest.approx(case["initial_margin"], abs=0.006)
 
 
-def test_trade_pnl_with_fees_and_funding(published):
-    """trade_pnl_fees_funding.json: freqtrade's test_calc_profit. The row with two fee rates is not ours to simulate."""
-    found = published("trade_pnl_fees_funding")
-    setup = found["setup"]
-    for case in found["cases"]:
-        if case["fee_close"] != setup["fee_open"]:
-            continue
-        side = SIDES[case["side"]]
-        rate = -case["funding"] / (side * setup["amount"] * setup["open_rate"])
-        stamps = FundingEvents(np.array([START + MINUTE]), np.array([rate]), np.array([setup["open_rate"]]))
-        result = run_on(
-            [setup["open_rate"], setup["open_rate"], case["close_rate"]],
-            {
-                0: [("submit", {"side": side, "size": setup["amount"], "leverage": float(case["leverage"])})],
-                2: [("close_position", {})],
-            },
-            market=TradingMarket.SPOT if case["mode"] == "spot" else TradingMarket.USDM,
-            funding=stamps,
-            taker_fee=setup["fee_open"],
-        )
-        trade = result.trades[0]
-        assert trade["pnl"] == pytest.approx(case["profit"], abs=2e-6), case
-        open_value = setup["amount"] * setup["open_rate"] * (1 + side * setup["fee_open"])
-        ratio = trade["pnl"] * case["leverage"] / open_value
-        assert ratio == pytest.approx(case["profit_ratio"], abs=2e-6), case
+def test_cost_to_open_of_2026():
+    """order_cost.json, newer_rule."""
+    published("order_cost")
+    pytest.skip(
+        "order_cost newer_rule: from 2026 a short's margin uses an assumed price; the engine has the rule before"
+    )
 
 
-def test_position_risk_of_the_api(published):
-    """positionrisk_v3.json: answers of Binance's API as kept in ccxt."""
-    for case in published("positionrisk_v3")["cases"]:
-        portfolio = Portfolio(HUGE, TradingMode.FUTURES, 125.0)
-        assert portfolio.buy(case["symbol"], case["qty"], case["entry"], case["leverage"])
-        position = portfolio.positions[case["symbol"]]
-        assert position.unrealized_pnl(case["mark"]) == pytest.approx(case["upnl"])
-        if "maint_margin" in case:
-            tiers = one_tier(case["implied_mmr"])
-            assert maintenance_margin(notional=case["notional"], tiers=tiers) == pytest.approx(case["maint_margin"])
+KNOWN_PARTS = {
+    "liquidation_price": {"cases", "known_non_reproducing"},
+    "bracket_lookup_freqtrade": {"tiers", "cases", "negative_notional"},
+    "funding": {"single", "windows", "mark_open", "rates"},
+    "order_cost": {"cases", "newer_rule"},
+    "position_accounting": {
+        *("sequences", "simple", "leverage_roi", "initial_margin", "wallet", "liquidation_bankruptcy"),
+    },
+    "positionrisk_v3": {"cases"},
+    "trade_pnl_fees_funding": {"cases", "setup"},
+}
+
+
+@pytest.mark.parametrize("name", KNOWN_PARTS)
+def test_no_part_of_a_file_is_left_out(name):
+    remarks = {"description", "source", "formula", "note"}
+    assert set(published(name)) - remarks == KNOWN_PARTS[name]
