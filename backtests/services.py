@@ -18,7 +18,7 @@ from accounts.models import User
 from accounts.quotas import limits_of
 from backtests import artifacts
 from backtests.engine.errors import RequestError
-from backtests.engine.request import MarginMode, RunRequest
+from backtests.engine.request import MarginMode, RunRequest, timeframe_to_ms
 from backtests.models import BacktestRun
 from backtests.operations import dispatcher
 from marketdata.run_data import RunData
@@ -79,6 +79,7 @@ def resolve_request(raw: Mapping[str, Any], param_schema: Sequence[ParamSpec]) -
             request.to_ms,
             request.warmup_bars,
             funding=request.funding,
+            intrabar_timeframe=request.intrabar_timeframe,
             data_revision=request.data_revision,
         )
     except DataUnavailable as error:
@@ -155,19 +156,19 @@ def _check_available(request: RunRequest) -> None:
     """What a request can say, but no run of the site can do yet, is refused before it is queued."""
     if request.margin_mode is MarginMode.CROSS:
         raise RequestError("margin_mode", "not_available", "Cross margin is not available yet. Use isolated.")
-    for name in ("participation_cap", "intrabar_timeframe"):
-        if getattr(request, name) is not None:
-            raise RequestError(name, "not_available", f"The setting {name} is not available yet. Leave it out.")
+    if request.participation_cap is not None:
+        raise RequestError("participation_cap", "not_available", "A participation cap is not available yet.")
 
 
 def _check_size(request: RunRequest) -> None:
-    n_bars = (request.n_bars + request.warmup_bars) * len(request.symbols)
+    n_fine = (request.to_ms - request.from_ms) // timeframe_to_ms(request.intrabar_timeframe or request.timeframe)
+    n_bars = (max(request.n_bars, n_fine) + request.warmup_bars) * len(request.symbols)
     if n_bars > MAX_BARS:
         raise RequestError(
             "to",
             "too_many_bars",
             f"This run has {n_bars:,} bars; at most {MAX_BARS:,} are allowed. "
-            "Shorten the span, name fewer symbols, or choose a longer timeframe.",
+            "Shorten the span, name fewer symbols, or choose longer bars.",
         )
 
 

@@ -25,6 +25,8 @@ class SymbolData:
     series_name: str
     timeframe: str
     candles: tuple[SegmentRef, ...]
+    fine: tuple[SegmentRef, ...] = ()  # finer candles of the span, that resolve the path inside a bar
+    fine_timeframe: str = ""
     mark: tuple[SegmentRef, ...] = ()
     mark_timeframe: str = ""
     funding: tuple[SegmentRef, ...] = ()
@@ -37,6 +39,8 @@ class SymbolData:
             "series_name": self.series_name,
             "timeframe": self.timeframe,
             "candles": [ref.to_json() for ref in self.candles],
+            "fine": [ref.to_json() for ref in self.fine],
+            "fine_timeframe": self.fine_timeframe,
             "mark": [ref.to_json() for ref in self.mark],
             "mark_timeframe": self.mark_timeframe,
             "funding": [ref.to_json() for ref in self.funding],
@@ -46,11 +50,14 @@ class SymbolData:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Self:
+        """Reads what older versions have stored, too: they knew no finer candles."""
         return cls(
             rules=InstrumentRules.from_json(raw["rules"]),
             series_name=raw["series_name"],
             timeframe=raw["timeframe"],
             candles=tuple(map(SegmentRef.from_json, raw["candles"])),
+            fine=tuple(map(SegmentRef.from_json, raw.get("fine", ()))),
+            fine_timeframe=raw.get("fine_timeframe", ""),
             mark=tuple(map(SegmentRef.from_json, raw["mark"])),
             mark_timeframe=raw["mark_timeframe"],
             funding=tuple(map(SegmentRef.from_json, raw["funding"])),
@@ -88,10 +95,16 @@ class RunData:
 
 
 def compute_data_revision(symbols: Iterable[SymbolData]) -> str:
-    """SHA-256 over the ordered hashes of every segment that a run reads: candles, mark, funding, symbol by symbol."""
+    """SHA-256 over the ordered hashes of every segment that a run reads: candles, mark, funding, symbol by symbol.
+
+    Finer candles are in it where a run has any, so that runs without them keep the revision they always had.
+    """
     digest = hashlib.sha256()
     for symbol in symbols:
-        for name, refs in (("candles", symbol.candles), ("mark", symbol.mark), ("funding", symbol.funding)):
+        kinds = [("candles", symbol.candles), ("mark", symbol.mark), ("funding", symbol.funding)]
+        if symbol.fine_timeframe:
+            kinds.append((f"finer {symbol.fine_timeframe}", symbol.fine))
+        for name, refs in kinds:
             digest.update(f"{symbol.rules.market} {symbol.rules.symbol} {name} {symbol.timeframe}\n".encode())
             digest.update("".join(f"{ref.sha256}\n" for ref in refs).encode())
     return digest.hexdigest()

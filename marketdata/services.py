@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marketdata.coverage import SeriesCoverage, catalogue, cover_series, default_span
 from marketdata.defaults import load_fee_presets
@@ -15,7 +16,7 @@ from marketdata.instruments import choose_rules, load_instruments
 from marketdata.models import Instrument, Market, Series, SeriesKind, SeriesOrigin
 from marketdata.run_data import RunData, RunWarning, SymbolData, compute_data_revision
 from marketdata.store import CandleStore, SegmentRef, StoreError
-from marketdata.timeframes import HOUR_MS, TIMEFRAME_MS, find_gaps, grid_phase_ms, is_on_grid
+from marketdata.timeframes import HOUR_MS, TIMEFRAME_MS, find_gaps, grid_phase_ms, is_filled, is_on_grid
 
 __all__ = [
     "DataUnavailable",
@@ -30,6 +31,8 @@ __all__ = [
     "resolve_run_data",
 ]
 
+type Times = NDArray[np.int64]
+
 FUNDING_SLACK_MS = 8 * HOUR_MS  # the longest usual interval: a span may begin and end between two stamps
 
 
@@ -39,10 +42,16 @@ class _Span:
 
     market: str
     timeframe: str
+    fine_timeframe: str  # empty: the bars themselves
     warmup_from_ms: int
     from_ms: int
     to_ms: int
     store: CandleStore = field(repr=False)
+
+    @property
+    def finest(self) -> str:
+        """The timeframe of the bars that the path inside a bar is walked in."""
+        return self.fine_timeframe or self.timeframe
 
 
 def resolve_run_data(
@@ -54,19 +63,22 @@ def resolve_run_data(
     warmup_bars: int = 0,
     *,
     funding: bool = True,
+    intrabar_timeframe: str | None = None,
     data_revision: str = "",
 ) -> RunData:
     """Pin the files, rules and warnings of a run over [from_ms, to_ms) UTC.
 
-    A series of exactly `timeframe` is used; the exchange's own before a synthetic one. Missing funding, gaps and short
+    A series of exactly `timeframe` is used; the exchange's own before a synthetic one. With `intrabar_timeframe`, the
+    finer candles of the span too, of the same origin. Missing funding, marks that cover a part only, gaps and short
     warm-up are warnings. Raises DataUnavailable: symbols/unknown_symbol, symbols/no_margin_tiers,
-    symbols/data_damaged, timeframe/no_such_series, from|to/span_not_covered, from/no_candles,
-    data_revision/data_revised (a revision is given, and the files held now are not the ones it names).
+    symbols/data_damaged, timeframe|intrabar_timeframe/no_such_series, from|to|intrabar_timeframe/span_not_covered,
+    from/no_candles, data_revision/data_revised (a revision is given, and the files held now are not the ones it names).
     """
-    if timeframe not in TIMEFRAME_MS:
-        raise DataUnavailable("timeframe", "no_such_series", f"{timeframe!r} is not a timeframe.")
+    for name, given in (("timeframe", timeframe), ("intrabar_timeframe", intrabar_timeframe or timeframe)):
+        if given not in TIMEFRAME_MS:
+            raise DataUnavailable(name, "no_such_series", f"{given!r} is not a timeframe.")
     warmup_from_ms = from_ms - warmup_bars * TIMEFRAME_MS[timeframe]
-    span = _Span(str(market), timeframe, warmup_from_ms, from_ms, to_ms, candle_store())
+    span = _Span(str(market), timeframe, intrabar_timeframe or "", warmup_from_ms, from_ms, to_ms, candle_store())
     found: list[SymbolData] = []
     warnings: list[RunWarning] = []
     is_synthetic = False
@@ -131,23 +143,24 @@ def _resolve_symbol(
         text = f"The earliest margin tiers known of {symbol} are of {rules.tiers_as_of}, after the start of the run."
         warnings.append(RunWarning("tiers_after_span", text))
     refs = find_refs(series, span.warmup_from_ms, span.to_ms)
-    n_rows, gaps = _count_rows(symbol, refs, span, warnings)
-    funding_refs: tuple[SegmentRef, ...] = ()
-    mark_refs: tuple[SegmentRef, ...] = ()
-    mark_timeframe = ""
-    if instrument.market == Market.USDM:
-        mark_refs, mark_timeframe = _find_mark(instrument, series, span)
-        if funding:
-            funding_refs = _find_funding(instrument, series, span, warnings)
+    try:
+        bars, gaps = _count_rows(symbol, refs, span, warnings)
+        fine_refs, finest = _find_fine(instrument, series, bars, span, warnings)
+        mark_refs, mark_timeframe = _find_mark(instrument, series, finest, span, warnings)
+    except StoreError as error:
+        raise DataUnavailable("symbols", "data_damaged", f"The candles of {symbol} cannot be read: {error}") from error
+    is_funded = funding and instrument.market == Market.USDM
     return SymbolData(
         rules=rules,
         series_name=str(series),
         timeframe=span.timeframe,
         candles=refs,
+        fine=fine_refs,
+        fine_timeframe=span.fine_timeframe,
         mark=mark_refs,
         mark_timeframe=mark_timeframe,
-        funding=funding_refs,
-        n_rows_in_span=n_rows,
+        funding=_find_funding(instrument, series, span, warnings) if is_funded else (),
+        n_rows_in_span=len(bars),
         gaps=gaps,
     )
 
@@ -160,12 +173,9 @@ def find_refs(series: Series, from_ms: int, to_ms: int) -> tuple[SegmentRef, ...
 
 def _count_rows(
     symbol: str, refs: tuple[SegmentRef, ...], span: _Span, warnings: list[RunWarning]
-) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """Bars in the span and the gaps between them; appends what a reader must know."""
-    try:
-        columns = span.store.read_columns(("open_ms", "volume"), refs, span.warmup_from_ms, span.to_ms)
-    except StoreError as error:
-        raise DataUnavailable("symbols", "data_damaged", f"The candles of {symbol} cannot be read: {error}") from error
+) -> tuple[Times, tuple[tuple[int, int], ...]]:
+    """Open times of the span's bars and the gaps between them; appends what a reader must know."""
+    columns = span.store.read_columns(("open_ms", "volume"), refs, span.warmup_from_ms, span.to_ms)
     open_ms, volume = columns["open_ms"], columns["volume"]
     phase_ms = grid_phase_ms(span.timeframe, open_ms)
     fits = is_on_grid(span.timeframe, open_ms, phase_ms)
@@ -189,16 +199,75 @@ def _count_rows(
     ):
         if n > 0:
             warnings.append(RunWarning(code, text))
-    return len(bars), gaps
+    return bars, gaps
 
 
-def _find_mark(instrument: Instrument, series: Series, span: _Span) -> tuple[tuple[SegmentRef, ...], str]:
-    """Mark price candles of the same timeframe if held, else of the finest one: it prices the funding payments."""
-    held = instrument.series.filter(kind=SeriesKind.MARK, origin=series.origin)
-    for mark in sorted(held, key=lambda m: (m.timeframe != span.timeframe, TIMEFRAME_MS[m.timeframe])):
-        if refs := find_refs(mark, span.warmup_from_ms, span.to_ms):
-            return refs, mark.timeframe
-    return (), ""
+def _find_fine(
+    instrument: Instrument, series: Series, bars: Times, span: _Span, warnings: list[RunWarning]
+) -> tuple[tuple[SegmentRef, ...], Times]:
+    """The finer candles of the span and their open times; without any asked for, none and the bars themselves."""
+    if not span.fine_timeframe:
+        return (), bars
+    symbol, timeframe = instrument.symbol, span.fine_timeframe
+    held = catalogue(instrument.series.filter(kind=SeriesKind.TRADE, origin=series.origin))
+    fine = next((coverage for coverage in held if coverage.timeframe == timeframe), None)
+    if fine is None:
+        names = ", ".join(coverage.timeframe for coverage in held)
+        text = f"No finer candles of {symbol} at {timeframe} are held. {symbol} is held at {names}."
+        raise DataUnavailable("intrabar_timeframe", "no_such_series", text)
+    if not fine.covers(span.from_ms, span.to_ms):
+        text = (
+            f"The finer candles of {symbol} at {timeframe} are held from {_moment(fine.first_ms)} "
+            f"to {_moment(fine.end_ms)} (UTC), which is not the whole span."
+        )
+        raise DataUnavailable("intrabar_timeframe", "span_not_covered", text)
+    refs = find_refs(Series.objects.get(pk=fine.series_id), span.from_ms, span.to_ms)
+    open_ms = span.store.read_columns(("open_ms",), refs, span.from_ms, span.to_ms)["open_ms"]
+    open_ms = open_ms[is_on_grid(timeframe, open_ms, grid_phase_ms(timeframe, open_ms))]
+    is_whole = is_filled(bars, TIMEFRAME_MS[span.timeframe], open_ms, TIMEFRAME_MS[timeframe])
+    if n := int(np.count_nonzero(~is_whole)):
+        text = (
+            f"{n:,} bars of {symbol} lack some of their {timeframe} candles: their path is walked in those that are"
+            " there, or in the bar itself where there are none."
+        )
+        warnings.append(RunWarning("finer_gaps", text))
+    return refs, open_ms
+
+
+def _find_mark(
+    instrument: Instrument, series: Series, finest: Times, span: _Span, warnings: list[RunWarning]
+) -> tuple[tuple[SegmentRef, ...], str]:
+    """The mark price candles that fill most of the run's finest bars, the shorter ones among equals.
+
+    Longer ones than the finest bars cannot say what happened inside them: they only price funding payments.
+    """
+    if instrument.market != Market.USDM:
+        return (), ""
+    length_ms, n_best, best = TIMEFRAME_MS[span.finest], -1, None
+    held = sorted(instrument.series.filter(kind=SeriesKind.MARK, origin=series.origin), key=_length_of)
+    for mark in held:
+        if _length_of(mark) > length_ms or not (refs := find_refs(mark, span.from_ms, span.to_ms)):
+            continue
+        open_ms = span.store.read_columns(("open_ms",), refs, span.from_ms, span.to_ms)["open_ms"]
+        n_filled = int(np.count_nonzero(is_filled(finest, length_ms, open_ms, _length_of(mark))))
+        if n_filled > n_best:
+            n_best, best = n_filled, mark
+    if best is None:
+        best = next((mark for mark in held if find_refs(mark, span.from_ms, span.to_ms)), None)
+        n_best = len(finest)  # there is nothing to say of bars that it does not go with
+    if best is None:
+        return (), ""
+    if n_best < len(finest):
+        text = (
+            f"Mark prices of {instrument.symbol} are held for {n_best:,} of {len(finest):,} bars only:"
+            " the trade bars stand in for the others."
+        )
+        warnings.append(RunWarning("mark_partly_held", text))
+    return find_refs(best, span.from_ms, span.to_ms), best.timeframe
+
+
+def _length_of(series: Series) -> int:
+    return TIMEFRAME_MS[series.timeframe]
 
 
 def _find_funding(

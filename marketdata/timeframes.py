@@ -57,3 +57,12 @@ def find_gaps(
     cells = np.concatenate(([first_cell - 1], (open_ms - phase_ms) // length_ms, [end_cell]))
     before = np.flatnonzero(np.diff(cells) > 1)
     return tuple((int(cells[i] + 1) * length_ms + phase_ms, int(cells[i + 1]) * length_ms + phase_ms) for i in before)
+
+
+def is_filled(
+    open_ms: NDArray[np.int64], length_ms: int, finer_open_ms: NDArray[np.int64], finer_length_ms: int
+) -> NDArray[np.bool_]:
+    """Per bar whether all of its finer candles are there. Both open times ascend and lie on their grids."""
+    first = np.searchsorted(finer_open_ms, open_ms)
+    end = np.searchsorted(finer_open_ms, open_ms + length_ms)
+    return np.asarray(end - first == length_ms // finer_length_ms)

@@ -1,5 +1,6 @@
-"""From pinned candle files to what the engine steps over: bars, mark bars and funding events as read-only arrays."""
+"""From pinned candle files to what the engine steps over: bars, finer ones, marks and funding as read-only arrays."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,20 @@ from backtests.engine.request import (
 )
 from marketdata.rules import InstrumentRules
 from marketdata.run_data import RunData, SymbolData
-from marketdata.store import CandleArrays, CandleStore, StoreError
-from marketdata.timeframes import grid_phase_ms, is_on_grid
+from marketdata.store import CandleStore, SegmentRef, StoreError
+from marketdata.timeframes import TIMEFRAME_MS, grid_phase_ms, is_filled, is_on_grid
 
-BAR_COLUMNS = ("open_ms", "open", "high", "low", "close", "volume", "n_trades")
+PATH_COLUMNS = ("open_ms", "open", "high", "low", "close", "volume")
+BAR_COLUMNS = (*PATH_COLUMNS, "n_trades")
 ROUND_MS = 1_000  # funding stamps jitter by some ms
 
 
 def build_feed(run_data: RunData, request: RunRequest, store: CandleStore) -> Feed:
     """The engine's feed of a run: per symbol the warm-up bars and those of the span, in time order.
 
-    Candles off the timeframe's grid are no bars. Mark bars are there only if every bar has one of the same open time.
-    Raises DataError for missing or damaged files, and for a symbol without bars in the span.
+    Candles off the timeframe's grid are no bars. Finer bars are there if the request asks for them, for the span only.
+    Mark bars no longer than the finest bars are there, for those finest bars that they fill.
+    Raises DataError for missing or damaged files, for a symbol without bars in the span, or without finer bars.
     """
     held = {symbol.rules.symbol: symbol for symbol in run_data.symbols}
     missing = [symbol for symbol in request.symbols if symbol not in held]
@@ -41,40 +44,64 @@ def build_feed(run_data: RunData, request: RunRequest, store: CandleStore) -> Fe
 
 
 def _build_symbol(data: SymbolData, request: RunRequest, store: CandleStore) -> SymbolFeed:
+    symbol = data.rules.symbol
     warmup_from_ms = request.from_ms - request.warmup_bars * request.timeframe_ms
-    bars = _to_bars(store.read_columns(BAR_COLUMNS, data.candles, warmup_from_ms, request.to_ms), request.timeframe)
-    if not len(bars) or bars.open_ms[-1] < request.from_ms:
-        raise DataError(f"There is no {request.timeframe} candle of {data.rules.symbol} in the span.")
-    marks = store.read_candles(data.mark, warmup_from_ms, request.to_ms)
+    bars = _read_bars(store, BAR_COLUMNS, data.candles, request.timeframe, (warmup_from_ms, request.to_ms))
+    if bars is None or bars.open_ms[-1] < request.from_ms:
+        raise DataError(f"There is no {request.timeframe} candle of {symbol} in the span.")
+    span_ms = (request.from_ms, request.to_ms)
+    fine = None
+    if request.intrabar_timeframe:
+        if data.fine_timeframe == request.intrabar_timeframe:
+            fine = _read_bars(store, PATH_COLUMNS, data.fine, data.fine_timeframe, span_ms)
+        if fine is None:
+            raise DataError(f"There is no finer candle of {symbol} at {request.intrabar_timeframe} in the span.")
+    marks = _read_bars(store, PATH_COLUMNS, data.mark, data.mark_timeframe, span_ms) if data.mark else None
+    finest, length_ms = bars.open_ms, request.timeframe_ms
+    if fine is not None and request.intrabar_timeframe:
+        finest, length_ms = fine.open_ms, TIMEFRAME_MS[request.intrabar_timeframe]
     return SymbolFeed(
         instrument=_to_instrument(data.rules),
         bars=bars,
-        mark_bars=_align_marks(marks, bars) if data.mark_timeframe == request.timeframe else None,
+        mark_bars=None if marks is None else _fit_marks(marks, TIMEFRAME_MS[data.mark_timeframe], finest, length_ms),
+        fine_bars=fine,
         funding=_read_funding(data, int(bars.open_ms[0]), request.to_ms, marks, store),
     )
 
 
-def _to_bars(columns: dict[str, NDArray[Any]], timeframe: str) -> Bars:
+def _read_bars(
+    store: CandleStore, names: Sequence[str], refs: Sequence[SegmentRef], timeframe: str, span_ms: tuple[int, int]
+) -> Bars | None:
+    """Read-only bars of the half-open span, on the grid; None where there are none."""
+    columns = store.read_columns(names, refs, *span_ms)
     open_ms = columns["open_ms"]
     on_grid = is_on_grid(timeframe, open_ms, grid_phase_ms(timeframe, open_ms))
-    if not bool(np.all(on_grid)):
-        columns = {name: column[on_grid] for name, column in columns.items()}
+    return _take(columns, on_grid) if bool(np.any(on_grid)) else None
+
+
+def _take(columns: Mapping[str, NDArray[Any]], chosen: NDArray[np.bool_]) -> Bars:
+    """Without a copy where all are chosen: a year of minutes has 25 MB."""
+    if not bool(np.all(chosen)):
+        columns = {name: column[chosen] for name, column in columns.items()}
     for column in columns.values():
         column.flags.writeable = False
     return Bars(**columns)
 
 
-def _align_marks(marks: CandleArrays, bars: Bars) -> Bars | None:
-    """The mark candle of every bar, or nothing: half a series would test liquidation on two kinds of price."""
-    at = np.searchsorted(marks.open_ms, bars.open_ms)
-    if len(marks) < len(bars) or int(at[-1]) >= len(marks) or not np.array_equal(marks.open_ms[at], bars.open_ms):
+def _fit_marks(marks: Bars, mark_length_ms: int, finest: NDArray[np.int64], length_ms: int) -> Bars | None:
+    """The mark bars of those finest bars that they fill: half of a bar's marks would hide an extreme of it."""
+    if mark_length_ms > length_ms:
         return None
-    rows = marks.take(at)
-    return Bars(rows.open_ms, rows.open, rows.high, rows.low, rows.close, rows.volume)
+    filled = finest[is_filled(finest, length_ms, marks.open_ms, mark_length_ms)]
+    if not len(filled):
+        return None
+    at = np.searchsorted(filled, marks.open_ms, side="right") - 1
+    is_inside = (at >= 0) & (marks.open_ms < filled[np.maximum(at, 0)] + length_ms)
+    return _take({name: getattr(marks, name) for name in PATH_COLUMNS}, is_inside)
 
 
 def _read_funding(
-    data: SymbolData, first_open_ms: int, to_ms: int, marks: CandleArrays, store: CandleStore
+    data: SymbolData, first_open_ms: int, to_ms: int, marks: Bars | None, store: CandleStore
 ) -> FundingEvents:
     """Events stamped in [first_open_ms, to_ms); the mark price is the event's own, else the open of the mark candle
     that opens at the stamp, else NaN."""
@@ -82,12 +109,12 @@ def _read_funding(
     stamps = (events.time_ms + ROUND_MS // 2) // ROUND_MS * ROUND_MS
     inside = (stamps >= first_open_ms) & (stamps < to_ms)
     stamps, rate, mark_price = stamps[inside], events.rate[inside], events.mark_price[inside]
-    if len(marks):
+    if marks is not None:
         mark_price = np.where(np.isnan(mark_price), _opens_at(marks, stamps), mark_price)
     return FundingEvents(stamps, rate, mark_price)
 
 
-def _opens_at(marks: CandleArrays, stamps: NDArray[np.int64]) -> NDArray[np.float64]:
+def _opens_at(marks: Bars, stamps: NDArray[np.int64]) -> NDArray[np.float64]:
     at = np.minimum(np.searchsorted(marks.open_ms, stamps), len(marks) - 1)
     return np.where(marks.open_ms[at] == stamps, marks.open[at], np.nan)
 

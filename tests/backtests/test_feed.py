@@ -36,12 +36,14 @@ def request_for(from_ms=JANUARY_MS + 10 * HOUR, to_ms=JANUARY_MS + 40 * HOUR, **
     return RunRequest.parse({**raw, **kwargs})
 
 
-def feed_of(store, candles, request, *, mark=None, mark_timeframe="1h", funding=None):
+def feed_of(store, candles, request, *, mark=None, mark_timeframe="1h", funding=None, fine=None):
     symbol = SymbolData(
         rules=RULES,
         series_name="made",
         timeframe="1h",
         candles=(store.publish(candles),),
+        fine=(store.publish(fine),) if fine is not None else (),
+        fine_timeframe="15m" if fine is not None else "",
         mark=(store.publish(mark),) if mark is not None else (),
         mark_timeframe=mark_timeframe if mark is not None else "",
         funding=(store.publish(funding),) if funding is not None else (),
@@ -97,13 +99,50 @@ def test_a_stamp_that_comes_a_little_early_still_belongs_to_the_bar_it_means(sto
 def test_mark_candles_of_the_same_timeframe_become_mark_bars(store):
     feed = feed_of(store, make_candles(100), request_for(warmup_bars=4), mark=make_candles(100, price=99.0))
     assert feed.mark_bars is not None
-    assert feed.mark_bars.open_ms.tolist() == feed.bars.open_ms.tolist()
-    assert feed.mark_bars.open[0] == feed.bars.open[0] - 1
+    assert feed.mark_bars.open_ms.tolist() == feed.bars.open_ms[4:].tolist()  # warm-up bars trade nothing
+    assert feed.mark_bars.open[0] == feed.bars.open[4] - 1
 
 
-def test_mark_candles_that_miss_a_bar_are_left_out(store):
+def test_a_bar_without_a_mark_candle_has_no_mark_bar(store):
     holed = make_candles(100, price=99.0).take(np.delete(np.arange(100), 25))
-    assert feed_of(store, make_candles(100), request_for(), mark=holed).mark_bars is None
+    marks = feed_of(store, make_candles(100), request_for(), mark=holed).mark_bars
+    assert [(stamp - JANUARY_MS) // HOUR for stamp in marks.open_ms.tolist()] == [h for h in range(10, 40) if h != 25]
+
+
+def test_finer_mark_candles_count_only_where_they_fill_the_bar(store):
+    quarters = make_candles(400, "15m", price=99.0)
+    feed = feed_of(store, make_candles(100), request_for(), mark=quarters, mark_timeframe="15m")
+    assert len(feed.mark_bars) == 30 * 4
+    holed = quarters.take(np.delete(np.arange(400), 4 * 25 + 2))
+    feed = feed_of(store, make_candles(100), request_for(), mark=holed, mark_timeframe="15m")
+    hours = {(stamp - JANUARY_MS) // HOUR for stamp in feed.mark_bars.open_ms.tolist()}
+    assert len(feed.mark_bars) == 29 * 4
+    assert hours == {h for h in range(10, 40) if h != 25}
+    assert feed_of(store, make_candles(100), request_for(), mark=make_candles(3), mark_timeframe="1h").mark_bars is None
+
+
+def test_finer_bars_are_those_of_the_span(store):
+    request = request_for(warmup_bars=4, intrabar_timeframe="15m")
+    feed = feed_of(store, make_candles(100), request, fine=make_candles(400, "15m"))
+    assert feed.fine_bars.open_ms.tolist() == [JANUARY_MS + q * HOUR // 4 for q in range(40, 160)]
+    assert feed.fine_bars.n_trades is None
+    with pytest.raises(ValueError, match="read-only"):
+        feed.fine_bars.close[0] = 1
+
+
+def test_marks_go_with_the_finer_bars(store):
+    request, fine = request_for(intrabar_timeframe="15m"), make_candles(400, "15m")
+    hourly = feed_of(store, make_candles(100), request, fine=fine, mark=make_candles(100), mark_timeframe="1h")
+    assert hourly.mark_bars is None  # an hour's mark says nothing of a quarter
+    quarters = feed_of(store, make_candles(100), request, fine=fine, mark=fine, mark_timeframe="15m")
+    assert quarters.mark_bars.open_ms.tolist() == quarters.fine_bars.open_ms.tolist()
+
+
+def test_a_request_for_finer_bars_that_the_data_lacks_is_an_error(store):
+    with pytest.raises(DataError, match="no finer candle of BTCUSDT at 15m"):
+        feed_of(store, make_candles(100), request_for(intrabar_timeframe="15m"))
+    with pytest.raises(DataError, match="no finer candle of BTCUSDT at 5m"):
+        feed_of(store, make_candles(100), request_for(intrabar_timeframe="5m"), fine=make_candles(400, "15m"))
 
 
 def test_coarser_mark_candles_price_the_funding(store):

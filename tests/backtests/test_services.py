@@ -122,7 +122,9 @@ def test_an_archived_strategy_is_no_strategy(owner, candles):
         ({"data_revision": "old"}, ("data_revision", "data_revised")),
         ({"margin_mode": "cross"}, ("margin_mode", "not_available")),
         ({"participation_cap": 0.1}, ("participation_cap", "not_available")),
-        ({"intrabar_timeframe": "1m", "timeframe": "5m"}, ("intrabar_timeframe", "not_available")),
+        ({"intrabar_timeframe": "1m"}, ("intrabar_timeframe", "no_such_series")),
+        ({"intrabar_timeframe": "2h"}, ("intrabar_timeframe", "not_finer")),
+        ({"intrabar_timeframe": "8h", "timeframe": "12h"}, ("intrabar_timeframe", "not_a_divisor")),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_field_and_code(owner, candles, changes, refused):
@@ -144,6 +146,13 @@ def test_absurdly_many_bars_are_refused_before_anything_is_read(owner, db):
             strategy_version=build_version(owner),
         )
     assert (caught.value.field, caught.value.code) == ("to", "too_many_bars")
+    with pytest.raises(RequestError, match="6,311,520 bars") as caught:
+        services.request_run(
+            owner,
+            {**GOOD, "timeframe": "1d", "from": "2010-01-01", "to": "2022-01-01", "intrabar_timeframe": "1m"},
+            strategy_version=build_version(owner),
+        )
+    assert caught.value.code == "too_many_bars"
 
 
 def test_more_active_runs_than_the_quota_are_refused(owner, stranger, candles, messages):

@@ -143,11 +143,69 @@ def test_a_hole_in_the_funding_is_said(january):
     assert codes(resolve()) == ["funding_partly_held"]
 
 
-def test_mark_prices_of_the_same_timeframe_come_before_others(january):
+def test_the_finest_mark_prices_that_fill_every_bar_are_taken(january):
     hold(make_candles(93, "8h"), kind="mark", timeframe="8h")
-    assert resolve().symbols[0].mark_timeframe == "8h"
+    assert resolve().symbols[0].mark_timeframe == "8h"  # nothing better prices the funding
     hold(make_candles(24 * 31), kind="mark", timeframe="1h")
     assert resolve().symbols[0].mark_timeframe == "1h"
+    quarters = make_candles(4 * 24 * 31, "15m")
+    hold(quarters.take(np.delete(np.arange(len(quarters)), 1_000)), kind="mark", timeframe="15m")
+    assert resolve().symbols[0].mark_timeframe == "1h"  # a quarter is missing
+    hold(quarters, kind="mark", timeframe="15m")
+    assert resolve().symbols[0].mark_timeframe == "15m"
+    assert "mark_partly_held" not in codes(resolve())
+
+
+def test_marks_that_cover_a_part_of_the_bars_are_a_warning(january):
+    hold(make_candles(24 * 10), kind="mark")
+    run_data = resolve()
+    assert run_data.symbols[0].mark_timeframe == "1h"
+    assert "for 216 of 720 bars only" in next(w.message for w in run_data.warnings if w.code == "mark_partly_held")
+
+
+@pytest.fixture
+def quarters(january):
+    rows = make_candles(4 * 24 * 31, "15m")
+    hold(rows, timeframe="15m")
+    return rows
+
+
+def test_finer_candles_of_the_span_are_pinned(quarters):
+    plain, run_data = resolve(warmup_bars=5), resolve(warmup_bars=5, intrabar_timeframe="15m")
+    [symbol] = run_data.symbols
+    assert (symbol.timeframe, symbol.fine_timeframe) == ("1h", "15m")
+    assert [ref.n_rows for ref in symbol.fine] == [2_976]
+    assert codes(run_data) == codes(plain)
+    assert RunData.from_json(json.loads(json.dumps(run_data.to_json()))) == run_data
+    assert plain.data_revision != run_data.data_revision
+    hold(replace(quarters, volume=quarters.volume + 1), timeframe="15m")
+    assert resolve(warmup_bars=5).data_revision == plain.data_revision
+    assert resolve(warmup_bars=5, intrabar_timeframe="15m").data_revision != run_data.data_revision
+
+
+def test_run_data_that_knows_no_finer_candles_still_loads(january):
+    raw = resolve().to_json()
+    for symbol in raw["symbols"]:
+        del symbol["fine"], symbol["fine_timeframe"]
+    assert RunData.from_json(raw) == resolve()
+
+
+def test_finer_candles_that_are_not_held_are_told_what_is(january):
+    field, code, message = refuse(intrabar_timeframe="15m")
+    assert (field, code) == ("intrabar_timeframe", "no_such_series")
+    assert "BTCUSDT is held at 1h" in message
+    hold(make_candles(4 * 24 * 10, "15m"), timeframe="15m")
+    field, code, message = refuse(intrabar_timeframe="15m")
+    assert (field, code) == ("intrabar_timeframe", "span_not_covered")
+    assert "from 2025-01-01 00:00 to 2025-01-11 00:00" in message
+
+
+def test_bars_that_lack_finer_candles_are_a_warning(january):
+    rows = make_candles(4 * 24 * 31, "15m")
+    hold(rows.take(np.delete(np.arange(len(rows)), [400, 401, 402, 403, 500])), timeframe="15m")
+    run_data = resolve(intrabar_timeframe="15m")
+    assert "2 bars of BTCUSDT lack some of their 15m candles" in run_data.warnings[0].message
+    assert codes(run_data)[0] == "finer_gaps"
 
 
 def test_spot_has_neither_mark_nor_funding():

@@ -106,9 +106,7 @@ class RunRequest:
         maker_fee, taker_fee = DEFAULT_FEES[market]
         timeframe = str(raw.get("timeframe") or "")
         timeframe_to_ms(timeframe)
-        intrabar = raw.get("intrabar_timeframe") or None
-        if intrabar is not None and timeframe_to_ms(intrabar, field="intrabar_timeframe") >= timeframe_to_ms(timeframe):
-            raise RequestError("intrabar_timeframe", "not_finer", "Finer bars must be shorter than the timeframe.")
+        intrabar = _intrabar(raw, timeframe)
         from_ms, to_ms = _time(raw, "from"), _time(raw, "to")
         if to_ms <= from_ms:
             raise RequestError("to", "empty_span", "The end must come after the start.")
@@ -199,6 +197,18 @@ def _choice[E: StrEnum](raw: Mapping[str, Any], name: str, enum: type[E], defaul
     except ValueError:
         names = ", ".join(enum)
         raise RequestError(name, "unknown_choice", f"{_show(raw.get(name))} is not one of: {names}.") from None
+
+
+def _intrabar(raw: Mapping[str, Any], timeframe: str) -> str | None:
+    name = "intrabar_timeframe"
+    if _is_missing(raw, name):
+        return None
+    fine_ms, length_ms = timeframe_to_ms(raw[name], field=name), timeframe_to_ms(timeframe)
+    if fine_ms >= length_ms:
+        raise RequestError(name, "not_finer", "Finer bars must be shorter than the timeframe.")
+    if length_ms % fine_ms:
+        raise RequestError(name, "not_a_divisor", f"Bars of {raw[name]} do not fit evenly into bars of {timeframe}.")
+    return str(raw[name])
 
 
 def _symbols(raw: Mapping[str, Any]) -> tuple[str, ...]:
