@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from backtests.engine.errors import IntegrityError
 from backtests.engine.frames import ChildJob, JobLimits
@@ -12,8 +11,8 @@ from backtests.engine.request import merge_times
 from backtests.engine.result import CommandLog, EngineResult
 from backtests.runner.intake import Intake
 from backtests.runner.jail import LEVEL, start_child, warm_up
-from backtests.runner.outcome import Failure, LogLine, OnProgress, Progress, RunJob, RunOutcome, ShouldStop
-from backtests.runner.overseer import Ending, Overseer, cpu_limit_s
+from backtests.runner.outcome import Ending, Failure, LogLine, OnProgress, Progress, RunJob, RunOutcome, ShouldStop
+from backtests.runner.overseer import Overseer, cpu_limit_s
 
 __all__ = ["execute"]
 
@@ -49,7 +48,7 @@ def execute(job: RunJob, on_progress: OnProgress | None = None, should_stop: Sho
         return RunOutcome("cancelled", log=log, jail_level=LEVEL)
     timings = {"start": ending.start_s, "strategy": ending.strategy_s}
     if ending.failure is not None:
-        failure = _with_source_line(ending.failure, job.source)
+        failure = ending.failure.with_source_line(job.source)
         return RunOutcome("failed", failure, log=log, jail_level=LEVEL, timings=_total(timings, started_s))
     commands, replay_started_s = intake.command_log(), time.monotonic()
     result = _replay(job, commands, intake)
@@ -92,14 +91,6 @@ def _replay(job: RunJob, commands: CommandLog, intake: Intake) -> EngineResult |
     if done is None or result.result_hash() != done.ledger_hash:
         return Failure("integrity", "The run's own account and the replay of its orders disagree.")
     return result
-
-
-def _with_source_line(failure: Failure, source: str) -> Failure:
-    """The line as it stands in our copy of the source, whatever the child says it is."""
-    lines = source.splitlines()
-    if not 0 < failure.line <= len(lines):
-        return replace(failure, line=0, source_line="")
-    return replace(failure, source_line=lines[failure.line - 1].strip())
 
 
 def _total(timings: dict[str, float], started_s: float) -> dict[str, float]:

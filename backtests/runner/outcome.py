@@ -1,9 +1,9 @@
 """What goes into the execution of a run and what comes out: plain facts that task, command and reports share."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +48,26 @@ class Failure:
     traceback: str = ""  # the strategy's own frames
     log_tail: tuple[str, ...] = ()
 
+    def with_source_line(self, source: str) -> Self:
+        """The line as it stands in our copy of the source, whatever the child says it is."""
+        lines = source.splitlines()
+        if not 0 < self.line <= len(lines):
+            return replace(self, line=0, source_line="")
+        return replace(self, source_line=lines[self.line - 1].strip())
+
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "log_tail": list(self.log_tail)}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a child ended: exactly one of `is_done`, `is_cancelled`, `failure`."""
+
+    is_done: bool = False
+    is_cancelled: bool = False
+    failure: Failure | None = None
+    start_s: float = 0.0  # from its start to its first bar
+    strategy_s: float = 0.0  # from there to its last word
 
 
 @dataclass(frozen=True, slots=True)

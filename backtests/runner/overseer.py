@@ -8,13 +8,12 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from accounts.quotas import Limits
 from backtests.runner.intake import Intake, Violation
 from backtests.runner.jail import Child
-from backtests.runner.outcome import Failure, Progress
+from backtests.runner.outcome import Ending, Failure, Progress
 
 KEPT_OUTPUT_BYTES = 64 * 1024
 MAX_OUTPUT_BYTES = 64 * 1024 * 1024
@@ -26,17 +25,6 @@ GRACE_S = 0.3  # after its last word, for its last output and the true cause of 
 CPU_SPARE_S = 10  # beyond the wall clock: one thread reaches the wall clock first, several the processor limit
 
 _WHERE = re.compile(r'File "strategy\.py", line (\d+)')
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a child ended: exactly one of `is_done`, `is_cancelled`, `failure`."""
-
-    is_done: bool = False
-    is_cancelled: bool = False
-    failure: Failure | None = None
-    start_s: float = 0.0  # from its start to its first bar
-    strategy_s: float = 0.0  # from there to its last word
 
 
 class Overseer:

@@ -1,17 +1,16 @@
 """What goes into a run: the request, and the feed it runs on."""
 
 from backtests.engine.request.bars import Bars, Feed, FundingEvents, SymbolFeed, merge_times
-from backtests.engine.request.instrument import Instrument, MarginTier, check_tiers
-from backtests.engine.request.run_request import (
+from backtests.engine.request.choices import (
     DEFAULT_FEES,
     FillPolicy,
     LimitFill,
     MarginMode,
-    ParamValue,
     PathRule,
-    RunRequest,
     TradingMarket,
 )
+from backtests.engine.request.instrument import Instrument, MarginTier, check_tiers
+from backtests.engine.request.run_request import ParamValue, RunRequest
 from backtests.engine.request.timeframe import TIMEFRAME_MS, timeframe_to_ms
 
 __all__ = [

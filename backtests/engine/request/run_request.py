@@ -11,6 +11,14 @@ from enum import StrEnum
 from typing import Any, Self
 
 from backtests.engine.errors import RequestError
+from backtests.engine.request.choices import (
+    DEFAULT_FEES,
+    FillPolicy,
+    LimitFill,
+    MarginMode,
+    PathRule,
+    TradingMarket,
+)
 from backtests.engine.request.timeframe import timeframe_to_ms
 
 type ParamValue = float | int | bool | str
@@ -19,34 +27,6 @@ MAX_LEVERAGE = 125.0
 MAX_SYMBOLS = 20
 _show = reprlib.Repr(maxlevel=2, maxstring=60).repr  # a message repeats no more of a refused value
 _SYMBOL = re.compile(r"[A-Z0-9]{2,30}(_[0-9]{6})?")
-
-
-class TradingMarket(StrEnum):
-    SPOT = "spot"
-    USDM = "usdm"
-
-
-class FillPolicy(StrEnum):
-    CLOSE = "close"
-    NEXT_OPEN = "next_open"
-
-
-class MarginMode(StrEnum):
-    ISOLATED = "isolated"
-    CROSS = "cross"
-
-
-class PathRule(StrEnum):
-    PESSIMISTIC = "pessimistic"
-    OPTIMISTIC = "optimistic"
-
-
-class LimitFill(StrEnum):
-    TOUCH = "touch"
-    THROUGH = "through"
-
-
-DEFAULT_FEES = {TradingMarket.SPOT: (0.001, 0.001), TradingMarket.USDM: (0.0002, 0.0004)}  # maker, taker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
