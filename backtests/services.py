@@ -18,7 +18,7 @@ from accounts.models import User
 from accounts.quotas import limits_of
 from backtests import artifacts
 from backtests.engine.errors import RequestError
-from backtests.engine.request import MarginMode, RunRequest, timeframe_to_ms
+from backtests.engine.request import RunRequest, timeframe_to_ms
 from backtests.models import BacktestRun
 from backtests.operations import dispatcher
 from marketdata.run_data import RunData
@@ -154,8 +154,6 @@ def _find_version(user: User, strategy_id: Any, number: Any) -> StrategyVersion:
 
 def _check_available(request: RunRequest) -> None:
     """What a request can say, but no run of the site can do yet, is refused before it is queued."""
-    if request.margin_mode is MarginMode.CROSS:
-        raise RequestError("margin_mode", "not_available", "Cross margin is not available yet. Use isolated.")
     if request.participation_cap is not None:
         raise RequestError("participation_cap", "not_available", "A participation cap is not available yet.")
 

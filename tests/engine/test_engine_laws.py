@@ -63,10 +63,10 @@ def test_flat_account_is_worth_its_wallet_and_no_wallet_is_negative(seed):
 def test_liquidation_costs_at_most_the_isolated_wallet(seed):
     request, feed, script = make_scenario(seed)
     rows = play(script, request, feed)[0].liquidations
-    assert np.all(rows["loss"] <= rows["isolated_wallet"])
+    assert np.all(rows["loss"] <= rows["margin_wallet"])
     assert np.all(rows["covered"] >= 0.0)
     slack = 1e-9 * request.initial_balance
-    assert np.all(rows["isolated_wallet"] + rows["unrealised_pnl"] <= rows["maintenance_margin"] + slack)
+    assert np.all(rows["margin_wallet"] + rows["unrealised_pnl"] <= rows["maintenance_margin"] + slack)
 
 
 @lawful

@@ -15,7 +15,7 @@ from backtests.engine.kernels.types import CommandKind, EventKind, OrderStatus, 
 from backtests.engine.loop import run
 from backtests.engine.portfolio import Account
 from backtests.engine.replay import replay
-from backtests.engine.request import Bars, Feed, FillPolicy, Instrument, MarginMode, MarginTier, SymbolFeed
+from backtests.engine.request import Bars, Feed, FillPolicy, Instrument, MarginTier, SymbolFeed
 from backtests.engine.result import CommandLog
 from tests.engine.market_stage import QUIET, bars_of
 from tests.engine.scenarios import MINUTE, START, Script, make_scenario, play
@@ -264,10 +264,9 @@ def test_order_log_with_bars_out_of_order_is_refused():
 
 def test_what_is_not_there_yet_says_so():
     request, feed = small()
-    for fields in ({"margin_mode": MarginMode.CROSS}, {"participation_cap": 0.1}):
-        with pytest.raises(RequestError) as error:
-            Account(replace(request, **fields), feed)
-        assert error.value.code == "not_available"
+    with pytest.raises(RequestError) as error:
+        Account(replace(request, participation_cap=0.1), feed)
+    assert error.value.code == "not_available"
 
 
 def test_feed_that_does_not_fit_the_request_is_refused():

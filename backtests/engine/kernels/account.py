@@ -28,17 +28,41 @@ def margin_balance(sim: Sim) -> float:
 
 @kernel
 def bound_margin(sim: Sim) -> float:
-    """The isolated wallets of all positions."""
+    """Isolated: the isolated wallets of all positions. Cross: |qty| x mark / leverage of each."""
     bound = 0.0
     for i_symbol in range(sim.positions.shape[0]):
-        bound += sim.positions[i_symbol]["isolated_wallet"]
+        position = sim.positions[i_symbol]
+        bound += position["isolated_wallet"]
+        if position["steps"] != 0 and sim.rules.run["is_cross"]:
+            bound += position["initial_margin"] * position["mark"] / position["entry_price"]
     return bound
 
 
 @kernel
 def available_balance(sim: Sim) -> float:
-    """What new entries may use."""
+    """What new entries may use. Under cross margin unrealised PnL counts, too, and it is never below zero."""
+    if sim.rules.run["is_cross"]:
+        return max(0.0, margin_balance(sim) - bound_margin(sim))
     return float(sim.account["wallet_balance"] - bound_margin(sim))
+
+
+@kernel
+def margin_wallet(sim: Sim, i_symbol: int) -> float:
+    """What bears the losses of a position: its isolated wallet, under cross margin the account's wallet."""
+    if sim.rules.run["is_cross"]:
+        return float(sim.account["wallet_balance"])
+    return float(sim.positions[i_symbol]["isolated_wallet"])
+
+
+@kernel
+def bearable_loss(sim: Sim, i_symbol: int, share: float) -> float:
+    """The most that closing a share of a position may cost, fee included; what goes beyond is covered.
+
+    Isolated: the margin of the closed part and the available balance. Cross: the wallet.
+    """
+    if sim.rules.run["is_cross"]:
+        return float(sim.account["wallet_balance"])
+    return float(sim.positions[i_symbol]["isolated_wallet"] * share + available_balance(sim))
 
 
 @kernel

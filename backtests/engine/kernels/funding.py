@@ -1,10 +1,10 @@
 """Funding: paid by the position at each stamp."""
 
-from backtests.engine.kernels.account import change_wallet
+from backtests.engine.kernels.account import change_wallet, margin_wallet
 from backtests.engine.kernels.compiler import entry_kernel, kernel
 from backtests.engine.kernels.events import emit
-from backtests.engine.kernels.liquidation import liquidate
-from backtests.engine.kernels.margin import is_due, refresh_liquidation_level
+from backtests.engine.kernels.liquidation import liquidate_if_due
+from backtests.engine.kernels.margin import refresh_liquidation_level
 from backtests.engine.kernels.state import Moment, Row, Rows, Sim
 from backtests.engine.kernels.trades import sum_trade
 from backtests.engine.kernels.types import EventKind
@@ -40,20 +40,20 @@ def charge_funding(sim: Sim, moment: Moment, is_late: bool) -> None:
 
 @kernel
 def charge(sim: Sim, moment: Moment, event: Row) -> None:
-    """Move the isolated wallet, by at most all of it, and see at once whether the position can live on."""
+    """Move the wallet that bears the position, by at most all of it, and see at once whether it can live on."""
     i_symbol = event["i_symbol"]
     position = sim.positions[i_symbol]
     payment = payment_of(position["qty"], event["mark_price"], event["rate"])
-    payment = max(payment, -position["isolated_wallet"])
-    position["isolated_wallet"] += payment
+    payment = max(payment, -margin_wallet(sim, i_symbol))
+    if not sim.rules.run["is_cross"]:
+        position["isolated_wallet"] += payment
     change_wallet(sim, payment)
     refresh_liquidation_level(sim, i_symbol)
     trade = sim.books.trades[position["i_trade"]]
     trade["funding"] += payment
     sum_trade(trade)
     append_payment(sim, moment, event, payment)
-    if is_due(position, position["mark"]):
-        liquidate(sim, moment, i_symbol, position["mark"])
+    liquidate_if_due(sim, moment, i_symbol)
 
 
 @kernel

@@ -1,6 +1,6 @@
 """Margin tiers, maintenance margin and the liquidation price."""
 
-from backtests.engine.kernels.account import unrealised_pnl
+from backtests.engine.kernels.account import margin_balance, margin_wallet, unrealised_pnl
 from backtests.engine.kernels.compiler import entry_kernel, kernel
 from backtests.engine.kernels.state import Row, Rows, Sim
 
@@ -52,20 +52,60 @@ def position_maintenance(sim: Sim, i_symbol: int) -> float:
 
 
 @kernel
-def refresh_liquidation_level(sim: Sim, i_symbol: int) -> None:
-    """After every change of a position or of its isolated wallet."""
+def highest_tier(sim: Sim, i_symbol: int, notional: float) -> int:
+    """The tier whose line is the highest at this notional: the one that holds it, to the rounding of the tables."""
+    tiers = sim.rules.tiers[i_symbol]
+    highest = 0
+    most = notional * tiers[0]["maintenance_rate"] - tiers[0]["cumulative"]
+    for i_tier in range(1, sim.rules.symbols[i_symbol]["n_tiers"]):
+        margin = notional * tiers[i_tier]["maintenance_rate"] - tiers[i_tier]["cumulative"]
+        if margin > most:
+            highest, most = i_tier, margin
+    return highest
+
+
+@kernel
+def position_excess(sim: Sim, i_symbol: int, mark: float) -> float:
+    """Unrealised PnL - maintenance margin at a mark; 0 when flat. It grows with a long's mark, falls with a short's.
+
+    Maintenance margin is the largest of the tiers' lines here, as in `liquidation_level`: so this is concave.
+    """
     position = sim.positions[i_symbol]
-    n_tiers = sim.rules.symbols[i_symbol]["n_tiers"]
+    if position["steps"] == 0:
+        return 0.0
+    notional = abs(position["qty"]) * mark
+    tier = sim.rules.tiers[i_symbol, highest_tier(sim, i_symbol, notional)]
+    pnl = position["qty"] * (mark - position["entry_price"])
+    return float(pnl - (notional * tier["maintenance_rate"] - tier["cumulative"]))
+
+
+@kernel
+def level_of(sim: Sim, i_symbol: int) -> float:
+    """The liquidation level of a position; under cross margin with the others at their present marks. 0 when flat."""
+    position = sim.positions[i_symbol]
     if position["steps"] == 0 or sim.rules.run["is_spot"]:
-        position["liquidation_level"] = 0.0
-        return
-    position["liquidation_level"] = liquidation_level(
+        return 0.0
+    balance = margin_wallet(sim, i_symbol)
+    if sim.rules.run["is_cross"]:
+        for i_other in range(sim.positions.shape[0]):
+            if i_other != i_symbol:
+                balance += position_excess(sim, i_other, sim.positions[i_other]["mark"])
+    return liquidation_level(
         1 if position["steps"] > 0 else -1,
         abs(position["qty"]),
         position["entry_price"],
-        position["isolated_wallet"],
-        sim.rules.tiers[i_symbol][:n_tiers],
+        balance,
+        sim.rules.tiers[i_symbol][: sim.rules.symbols[i_symbol]["n_tiers"]],
     )
+
+
+@kernel
+def refresh_liquidation_level(sim: Sim, i_symbol: int) -> None:
+    """After every change of a position or of the wallet that bears it. Under cross margin that moves all levels."""
+    sim.positions[i_symbol]["liquidation_level"] = level_of(sim, i_symbol)
+    if sim.rules.run["is_cross"]:
+        for i_other in range(sim.positions.shape[0]):
+            sim.positions[i_other]["liquidation_level"] = level_of(sim, i_other)
 
 
 @kernel
@@ -88,8 +128,22 @@ def position_margin_ratio(sim: Sim, i_symbol: int) -> float:
 
 @kernel
 def margin_ratio(sim: Sim) -> float:
-    """The largest margin ratio of any position."""
+    """Isolated: the largest margin ratio of any position. Cross: the account's."""
+    if sim.rules.run["is_cross"]:
+        return account_margin_ratio(sim)
     largest = 0.0
     for i_symbol in range(sim.positions.shape[0]):
         largest = max(largest, position_margin_ratio(sim, i_symbol))
     return largest
+
+
+@kernel
+def account_margin_ratio(sim: Sim) -> float:
+    """The maintenance margin of all positions / margin balance; 0 when flat, 1 where nothing is left."""
+    needed = 0.0
+    for i_symbol in range(sim.positions.shape[0]):
+        needed += position_maintenance(sim, i_symbol)
+    if sim.account["n_open"] == 0:
+        return 0.0
+    balance = margin_balance(sim)
+    return needed / balance if balance > 0.0 else 1.0

@@ -10,7 +10,7 @@ from backtests.engine.kernels.compiler import entry_kernel, kernel
 from backtests.engine.kernels.equity import note_marks, note_path, note_whole_bar, write_equity_row
 from backtests.engine.kernels.funding import charge_funding, skip_funding
 from backtests.engine.kernels.liquidation import find_due_on_path, liquidate_due, liquidate_on_path
-from backtests.engine.kernels.margin import margin_ratio
+from backtests.engine.kernels.margin import level_of, margin_ratio
 from backtests.engine.kernels.matching import fill_waiting_at_open
 from backtests.engine.kernels.orders import cancel_waiting
 from backtests.engine.kernels.quiet import can_happen, close_step, find_next_event, pass_quiet_steps
@@ -126,6 +126,14 @@ def read_margin_ratio(store: Store, i_bar: int) -> float:
     sim = open_store(store)
     set_marks_at_close(sim, sim.market.first_fine[i_bar + 1] - 1)
     return margin_ratio(sim)
+
+
+@entry_kernel
+def read_liquidation_level(store: Store, i_bar: int, i_symbol: int) -> float:
+    """As read_margin_ratio. Under cross margin it moves with the marks of the other positions."""
+    sim = open_store(store)
+    set_marks_at_close(sim, sim.market.first_fine[i_bar + 1] - 1)
+    return level_of(sim, i_symbol)
 
 
 @entry_kernel

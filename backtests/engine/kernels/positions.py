@@ -1,6 +1,6 @@
 """What a fill does to a position and to the wallet: one-way mode, increase or reduce."""
 
-from backtests.engine.kernels.account import available_balance, change_wallet
+from backtests.engine.kernels.account import bearable_loss, change_wallet
 from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.fees import fee_of
 from backtests.engine.kernels.margin import refresh_liquidation_level
@@ -35,7 +35,8 @@ def increase_position(sim: Sim, moment: Moment, execution: Execution) -> None:
     held = abs(position["qty"])
     position["entry_price"] = mean_price(held, position["entry_price"], fill["qty"], fill["price"])
     position["initial_margin"] += margin
-    position["isolated_wallet"] += margin
+    if not sim.rules.run["is_cross"]:
+        position["isolated_wallet"] += margin
     _set_steps(sim, execution.i_symbol, position["steps"] + execution.side * execution.steps)
     change_wallet(sim, -fill["fee"])
     refresh_liquidation_level(sim, execution.i_symbol)
@@ -46,11 +47,7 @@ def increase_position(sim: Sim, moment: Moment, execution: Execution) -> None:
 
 @kernel
 def reduce_position(sim: Sim, moment: Moment, execution: Execution, reason: ExitReason) -> None:
-    """Close a part or all: the entry price stays, margin is released pro rata.
-
-    In isolated mode it never costs more, fee included, than the margin of the closed part and the available
-    balance; the rest is covered.
-    """
+    """Close a part or all: the entry price stays, margin is released pro rata, losses are bounded."""
     position = sim.positions[execution.i_symbol]
     share = execution.steps / abs(position["steps"])
     fill = append_fill(sim, moment, execution)
@@ -58,7 +55,7 @@ def reduce_position(sim: Sim, moment: Moment, execution: Execution, reason: Exit
     fill["realised_pnl"] = -execution.side * fill["qty"] * (fill["price"] - position["entry_price"])
     fill["leverage"] = position_leverage(position)
     change = fill["realised_pnl"] - fill["fee"]
-    bearable = position["isolated_wallet"] * share + available_balance(sim)
+    bearable = bearable_loss(sim, execution.i_symbol, share)
     if -change > bearable:
         fill["covered"] = -change - bearable
         change = -bearable

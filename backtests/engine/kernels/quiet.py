@@ -3,7 +3,7 @@
 from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.equity import note_whole_bar, write_equity_row
 from backtests.engine.kernels.funding import skip_funding
-from backtests.engine.kernels.margin import is_due
+from backtests.engine.kernels.liquidation import can_be_due
 from backtests.engine.kernels.state import Sim
 
 
@@ -36,12 +36,7 @@ def can_happen(sim: Sim, i_fine: int, i_next_funding: int) -> bool:
     funding = sim.market.funding
     if i_next_funding < funding.shape[0] and funding[i_next_funding]["i_fine"] == i_fine:
         return True
-    for i_symbol in range(sim.positions.shape[0]):
-        position = sim.positions[i_symbol]
-        bar = sim.market.mark[i_symbol, i_fine]
-        if position["steps"] != 0 and (is_due(position, bar["low"]) or is_due(position, bar["high"])):
-            return True
-    return False
+    return can_be_due(sim, i_fine)
 
 
 @kernel

@@ -148,7 +148,7 @@ LIQUIDATION = np.dtype(
         ("entry_price", "f8"),
         ("liquidation_price", "f8"),
         ("price", "f8"),  # at which it closed
-        ("isolated_wallet", "f8"),
+        ("margin_wallet", "f8"),  # isolated: the position's isolated wallet; cross: the account's wallet
         ("unrealised_pnl", "f8"),
         ("maintenance_margin", "f8"),
         ("i_tier", "i4"),

@@ -35,5 +35,8 @@ def liquidations(rows: Rows) -> int:
 
 
 def liquidation_losses(rows: Rows) -> float:
-    """What liquidations took from the wallet, >= 0; apart from gross realised PnL, part of the trades' PnL."""
+    """What liquidations took from the wallet; apart from gross realised PnL, part of the trades' PnL.
+
+    Isolated: >= 0. Cross: a position may have brought something when the account was closed.
+    """
     return float(rows["loss"].sum())

@@ -12,7 +12,7 @@ from backtests.engine.errors import OrderError
 from backtests.engine.kernels.types import COMMAND, CommandKind, EventKind, OrderStatus, SizeKind
 from backtests.engine.portfolio.market import bar_columns, build_market
 from backtests.engine.portfolio.simulation import Simulation, build_rules
-from backtests.engine.request import Feed, RunRequest, TradingMarket
+from backtests.engine.request import Feed, MarginMode, RunRequest, TradingMarket
 from backtests.engine.result import CommandLog, EngineResult, Rows
 
 NAN = math.nan
@@ -40,6 +40,7 @@ class Account:
         self.is_open = False  # the loop opens it for the bars of the span
         self._is_listening = False
         self._is_spot = request.market == TradingMarket.SPOT
+        self._is_cross = request.margin_mode == MarginMode.CROSS and not self._is_spot
         self._commands = np.zeros(256, COMMAND)
         self._n_commands = 0
         self._tags: dict[str, int] = {}
@@ -184,7 +185,9 @@ class Account:
 
     @property
     def cash(self) -> float:
-        """Wallet balance not bound as margin."""
+        """Wallet balance not bound as margin; at least 0 under cross margin, where margins follow the marks."""
+        if self._is_cross:
+            return max(0.0, self._wallet[0] - self._bound_margin())
         return self._wallet[0] - sum(self._isolated)
 
     @property
@@ -194,12 +197,17 @@ class Account:
 
     @property
     def available_balance(self) -> float:
-        """What new entries may use."""
+        """What new entries may use: cash, and under cross margin unrealised PnL, too."""
+        if self._is_cross:
+            return max(0.0, self.margin_balance - self._bound_margin())
         return self.cash
 
     @property
     def margin_ratio(self) -> float:
-        """The largest maintenance margin / (isolated wallet + uPnL); 0 when flat, liquidation at 1."""
+        """Maintenance margin / margin balance; 0 when flat, liquidation at 1.
+
+        Cross: the account's. Isolated: the largest of the positions', each against isolated wallet + uPnL.
+        """
         return self.simulation.margin_ratio(self.cursor.i_bar)
 
     # One symbol's position at the close of this bar.
@@ -216,9 +224,15 @@ class Account:
         return qty * (self._marks[i_symbol][self.cursor.i_bar] - self._entry[i_symbol]) if qty else 0.0
 
     def liquidation_price(self, i_symbol: int = 0) -> float | None:
-        """None when flat, on spot, and for a long that no fall can liquidate."""
-        level = self._level[i_symbol]
-        return level if self._qty[i_symbol] and level > 0.0 and not self._is_spot else None
+        """None when flat, on spot, and for a long that no fall can liquidate.
+
+        Under cross margin with several positions: while the other marks stay where they are.
+        """
+        if not self._qty[i_symbol] or self._is_spot:
+            return None
+        has_others = self._is_cross and len(self._qty) > 1
+        level = self.simulation.liquidation_level(self.i_bar, i_symbol) if has_others else self._level[i_symbol]
+        return level if level > 0.0 else None
 
     def position_leverage(self, i_symbol: int = 0) -> float:
         """Entry notional / initial margins brought; 0 when flat."""
@@ -247,6 +261,11 @@ class Account:
     def result(self) -> EngineResult:
         """After `close`."""
         return self.simulation.result(self.tags)
+
+    def _bound_margin(self) -> float:
+        """Cross: |qty| x mark / leverage of all positions."""
+        i_bar = self.cursor.i_bar
+        return sum([self._margin[i] * self._marks[i][i_bar] / self._entry[i] for i, qty in enumerate(self._qty) if qty])
 
     def _order(
         self,

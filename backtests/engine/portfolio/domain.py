@@ -18,7 +18,7 @@ from backtests.engine.kernels.state import BAR, FUNDING_EVENT, RUN_RULES, Market
 from backtests.engine.kernels.types import COMMAND, CommandKind, OrderKind, OrderStatus, Reason, SizeKind
 from backtests.engine.portfolio.formulas import maintenance_margin
 from backtests.engine.portfolio.simulation import Simulation, build_symbol_rules
-from backtests.engine.request import DEFAULT_FEES, Instrument, MarginTier, TradingMarket
+from backtests.engine.request import DEFAULT_FEES, Instrument, MarginMode, MarginTier, TradingMarket
 
 _SYMBOL = re.compile(r"[A-Z0-9]{2,30}(_[0-9]{6})?")
 
@@ -104,6 +104,7 @@ class Portfolio:
         taker_fee: float | None = None,
         maintenance_margin_rate: float = 0.005,
         instruments: Mapping[str, Instrument] | None = None,
+        margin_mode: MarginMode = MarginMode.ISOLATED,
     ) -> None:
         if not 0.0 < initial_capital < math.inf:
             raise RequestError("initial_capital", "out_of_range", "The capital must be a number above zero.")
@@ -111,6 +112,7 @@ class Portfolio:
             raise RequestError("max_leverage", "out_of_range", "The maximum leverage is at least 1.")
         self.trading_mode = TradingMode(trading_mode)
         self.max_leverage = 1.0 if self.trading_mode is TradingMode.SPOT else max_leverage
+        self.margin_mode = MarginMode(margin_mode)
         self.initial_capital = initial_capital
         self.timestamp: datetime | None = None  # of what happens next
         self.portfolio_history: list[dict[str, Any]] = []
@@ -126,9 +128,13 @@ class Portfolio:
 
     @property
     def cash(self) -> float:
-        """Wallet balance not bound as margin."""
-        bound = float(self._simulation.positions["isolated_wallet"].sum())
-        return float(self._simulation.account["wallet_balance"][0]) - bound
+        """Wallet balance not bound as margin; at least 0 under cross margin, where margins follow the prices."""
+        wallet = float(self._simulation.account["wallet_balance"][0])
+        if not self._simulation.store.run["is_cross"][0]:
+            return wallet - float(self._simulation.positions["isolated_wallet"].sum())
+        rows = zip(self._simulation.positions, self._simulation.store.market.last[:, 0]["close"], strict=True)
+        bound = sum(float(p["initial_margin"] * price / p["entry_price"]) for p, price in rows if p["steps"])
+        return max(0.0, wallet - bound)
 
     @property
     def positions(self) -> dict[str, Position]:
@@ -179,7 +185,10 @@ class Portfolio:
         return float(self._simulation.account["wallet_balance"][0]) + unrealised
 
     def calculate_margin_ratio(self) -> float:
-        """The largest maintenance margin / (margin + unrealised PnL); 0 when flat, liquidation at 1."""
+        """Maintenance margin / margin balance; 0 when flat, liquidation at 1.
+
+        Cross: the account's. Isolated: the largest of the positions', each against margin + unrealised PnL.
+        """
         return self._simulation.margin_ratio(0)
 
     def get_position_size(self, symbol: str) -> float:
@@ -257,6 +266,7 @@ class Portfolio:
         market = Market(one, np.array([0, 1]), one.copy(), last, last, np.empty(0, FUNDING_EVENT))
         run = np.zeros(1, RUN_RULES)
         run["is_spot"] = self.trading_mode is TradingMode.SPOT
+        run["is_cross"] = self.margin_mode is MarginMode.CROSS and self.trading_mode is TradingMode.FUTURES
         run["fills_at_close"] = True
         run["leverage"], run["max_leverage"] = 1.0, self.max_leverage
         run["maker_fee"] = run["taker_fee"] = self._taker_fee

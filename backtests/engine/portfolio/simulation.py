@@ -6,7 +6,7 @@ import numpy as np
 
 from backtests.engine.errors import DataError, RequestError
 from backtests.engine.kernels.compiler import entry_of
-from backtests.engine.kernels.play import finish, look_ahead, play, read_margin_ratio
+from backtests.engine.kernels.play import finish, look_ahead, play, read_liquidation_level, read_margin_ratio
 from backtests.engine.kernels.state import (
     ACCOUNT,
     EVENT,
@@ -70,8 +70,9 @@ class Simulation:
                 entry_of(look_ahead, self.store, 1, 1),
                 entry_of(finish, self.store),
                 entry_of(read_margin_ratio, self.store, 1),
+                entry_of(read_liquidation_level, self.store, 1, 1),
             )
-        self._play, self._look_ahead, self._finish, self._margin_ratio = Simulation._entries
+        self._play, self._look_ahead, self._finish, self._margin_ratio, self._level = Simulation._entries
 
     def play(self, commands: Rows, n_commands: int, i_bar: int) -> None:
         """Play all commands that are not yet played, and the steps up to i_bar."""
@@ -89,6 +90,10 @@ class Simulation:
     def margin_ratio(self, i_bar: int) -> float:
         """At the close of the step on which the strategy stands."""
         return float(self._margin_ratio(self.store, i_bar))
+
+    def liquidation_level(self, i_bar: int, i_symbol: int) -> float:
+        """At the close of the step on which the strategy stands, the other marks staying where they are."""
+        return float(self._level(self.store, i_bar, i_symbol))
 
     def rows(self, table: str) -> Rows:
         """The used rows of a table; a view that is good until the next call."""
@@ -132,15 +137,13 @@ class Simulation:
 
 def build_rules(request: RunRequest, feed: Feed, first_bar: int) -> Rules:
     """Raises RequestError for what cannot be simulated yet, DataError for futures without margin tiers."""
-    if request.margin_mode == MarginMode.CROSS:
-        raise RequestError("margin_mode", "not_available", "Cross margin is not available yet. Use isolated.")
     if request.participation_cap is not None:
         raise RequestError("participation_cap", "not_available", "A participation cap is not available yet.")
     run = np.zeros(1, RUN_RULES)
     run["first_bar"] = first_bar
     run["timeframe_ms"] = request.timeframe_ms
     run["is_spot"] = request.market == TradingMarket.SPOT
-    run["is_cross"] = request.margin_mode == MarginMode.CROSS
+    run["is_cross"] = request.margin_mode == MarginMode.CROSS and not run["is_spot"][0]
     run["fills_through"] = request.limit_fill == LimitFill.THROUGH
     run["participation_cap"] = np.inf if request.participation_cap is None else request.participation_cap
     run["fills_at_close"] = request.fill == FillPolicy.CLOSE
