@@ -6,7 +6,7 @@ from django.db import models
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from marketdata.models import IngestJob, Instrument, MarginTierSet, Segment, Series
+from marketdata.models import FilterSet, IngestJob, Instrument, MarginTierSet, Segment, Series
 from marketdata.rules import TierRow, find_tier_problem
 
 
@@ -28,12 +28,27 @@ class MarginTierSetInline(admin.TabularInline):  # type: ignore[type-arg]
     extra = 0
 
 
+class FilterSetInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = FilterSet
+    extra = 0
+    min_num = 1  # a run cannot be without
+    validate_min = True
+
+
 @admin.register(Instrument)
 class InstrumentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("symbol", "market", "tick_size", "step_size", "min_notional", "rules_as_of", "rules_source")
+    list_display = ("symbol", "market", "base_asset", "quote_asset")
     list_filter = ("market", "quote_asset")
-    search_fields = ("symbol", "base_asset", "rules_source")
-    inlines: ClassVar = [MarginTierSetInline]
+    search_fields = ("symbol", "base_asset")
+    inlines: ClassVar = [FilterSetInline, MarginTierSetInline]
+
+
+@admin.register(FilterSet)
+class FilterSetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("instrument", "valid_from", "tick_size", "step_size", "min_qty", "min_notional", "source")
+    list_filter = ("valid_from",)
+    list_select_related = ("instrument",)
+    search_fields = ("instrument__symbol", "source")
 
 
 @admin.register(MarginTierSet)

@@ -5,15 +5,18 @@ from dataclasses import asdict
 
 import numpy as np
 from django.db import transaction
+from django.db.models import QuerySet
 
 from marketdata.arrays import CandleArrays, FloatArray
-from marketdata.defaults import load_default_instruments, load_default_tier_sets
-from marketdata.models import Instrument, MarginTierSet, Market
+from marketdata.defaults import load_default_filter_sets, load_default_instruments, load_default_tier_sets
+from marketdata.errors import DataUnavailable
+from marketdata.models import FilterSet, Instrument, MarginTierSet, Market
 from marketdata.rules import InstrumentRules, TierRow
 
 QUOTE_ASSETS = ("USDT", "USDC", "BUSD", "FDUSD", "TUSD", "USD", "EUR", "TRY", "BTC", "ETH", "BNB")
 INFERRED = "Inferred from the candles: the exchange's own filters are not known here."
 NEVER = dt.date(1970, 1, 1)
+FILTERS = ("tick_size", "step_size", "min_qty", "min_notional", "liquidation_fee_rate")
 MAX_DECIMALS = 8
 
 
@@ -22,16 +25,15 @@ def load_instruments() -> int:
     """Write the bundled rules into rows that are not there yet; returns how many. Rows that staff edited stay."""
     n_written = 0
     for default in load_default_instruments():
-        values = {
-            name: getattr(default, name)
-            for name in ("base_asset", "quote_asset", "tick_size", "step_size", "min_qty", "min_notional")
-        }
-        values |= {
-            "liquidation_fee_rate": default.liquidation_fee_rate,
-            "rules_as_of": dt.date.fromisoformat(default.rules_as_of),
-            "rules_source": default.rules_source,
-        }
-        _, is_new = Instrument.objects.get_or_create(market=default.market, symbol=default.symbol, defaults=values)
+        assets = {"base_asset": default.base_asset, "quote_asset": default.quote_asset}
+        _, is_new = Instrument.objects.get_or_create(market=default.market, symbol=default.symbol, defaults=assets)
+        n_written += is_new
+    for filters in load_default_filter_sets():
+        _, is_new = FilterSet.objects.get_or_create(
+            instrument=Instrument.objects.get(market=filters.market, symbol=filters.symbol),
+            valid_from=dt.date.fromisoformat(filters.valid_from),
+            defaults={"source": filters.source} | {name: getattr(filters, name) for name in FILTERS},
+        )
         n_written += is_new
     for tier_set in load_default_tier_sets():
         _, is_new = MarginTierSet.objects.get_or_create(
@@ -54,23 +56,18 @@ def ensure_instrument(market: str, symbol: str, candles: CandleArrays | None = N
         held = Instrument.objects.get(market=market, symbol=symbol)
     if held is None:
         base, quote = split_symbol(symbol)
+        held = Instrument.objects.create(market=market, symbol=symbol, base_asset=base, quote_asset=quote)
+    if not held.filter_sets.exists():
         finest = 10.0**-MAX_DECIMALS
-        held = Instrument.objects.create(
-            market=market,
-            symbol=symbol,
-            base_asset=base,
-            quote_asset=quote,
-            tick_size=finest,
-            step_size=finest,
-            min_qty=0.0,
-            min_notional=0.0,
-            rules_as_of=NEVER,
-            rules_source=INFERRED,
+        sizes = {"tick_size": finest, "step_size": finest, "min_qty": 0.0, "min_notional": 0.0}
+        FilterSet.objects.create(instrument=held, valid_from=NEVER, source=INFERRED, **sizes)
+    not_yet_inferred = held.filter_sets.filter(valid_from=NEVER)
+    if candles is not None and len(candles) and not_yet_inferred.exists():
+        not_yet_inferred.update(
+            tick_size=infer_step(candles.close),
+            step_size=infer_step(candles.volume),
+            valid_from=dt.datetime.fromtimestamp(int(candles.open_ms[-1]) / 1000, dt.UTC).date(),
         )
-    if held.rules_as_of == NEVER and candles is not None and len(candles):
-        held.tick_size, held.step_size = infer_step(candles.close), infer_step(candles.volume)
-        held.rules_as_of = dt.datetime.fromtimestamp(int(candles.open_ms[-1]) / 1000, dt.UTC).date()
-        held.save(update_fields=["tick_size", "step_size", "rules_as_of"])
     return held
 
 
@@ -93,23 +90,25 @@ def infer_step(values: FloatArray) -> float:
 
 
 def choose_rules(instrument: Instrument, day: dt.date) -> InstrumentRules:
-    """The rules for a run that starts on `day`: the tiers then in force, else the earliest that are known.
+    """The rules for a run that starts on `day`: filters and tiers then in force, else the earliest that are known.
 
-    `tiers` is empty on spot, and on futures of which no tiers are known.
+    `tiers` is empty on spot, and on futures of which no tiers are known. Every instrument has filters.
     """
-    tier_set = None
-    if instrument.market == Market.USDM:
-        sets = instrument.margin_tier_sets.order_by("-valid_from")
-        tier_set = sets.filter(valid_from__lte=day).first() or sets.last()
+    filters = _in_force(instrument.filter_sets.all(), day)
+    if filters is None:
+        raise DataUnavailable("symbols", "no_filters", f"No order filters of {instrument.symbol} are known.")
+    tier_set = _in_force(instrument.margin_tier_sets.all(), day) if instrument.market == Market.USDM else None
     return InstrumentRules(
         market=instrument.market,
         symbol=instrument.symbol,
-        tick_size=instrument.tick_size,
-        step_size=instrument.step_size,
-        min_qty=instrument.min_qty,
-        min_notional=instrument.min_notional,
-        liquidation_fee_rate=instrument.liquidation_fee_rate,
-        rules_as_of=instrument.rules_as_of.isoformat(),
+        **{name: getattr(filters, name) for name in FILTERS},
+        rules_as_of=filters.valid_from.isoformat(),
         tiers=tuple(TierRow.from_json(tier) for tier in tier_set.tiers) if tier_set else (),
         tiers_as_of=tier_set.valid_from.isoformat() if tier_set else "",
     )
+
+
+def _in_force[Dated: (FilterSet, MarginTierSet)](sets: QuerySet[Dated], day: dt.date) -> Dated | None:
+    """The set that holds on `day`, else the earliest."""
+    newest_first = sets.order_by("-valid_from")
+    return newest_first.filter(valid_from__lte=day).first() or newest_first.last()

@@ -31,26 +31,43 @@ class Instrument(models.Model):
     symbol = models.CharField(max_length=32)
     base_asset = models.CharField(max_length=16)
     quote_asset = models.CharField(max_length=16)
+
+    class Meta:
+        ordering: ClassVar = ["market", "symbol"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["market", "symbol"], name="marketdata_instrument_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.get_market_display()}"
+
+
+class FilterSet(models.Model):
+    """The exchange's order filters and liquidation fee of one instrument from a day on."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="filter_sets")
+    valid_from = models.DateField(help_text="The day from which they are known to hold.")
+    source = models.CharField(max_length=200)
     tick_size = models.FloatField()
     step_size = models.FloatField()
     min_qty = models.FloatField()
     min_notional = models.FloatField()
     liquidation_fee_rate = models.FloatField(default=0.0)
-    rules_as_of = models.DateField(help_text="The day on which the exchange published these filters.")
-    rules_source = models.CharField(max_length=200)
 
     class Meta:
-        ordering: ClassVar = ["market", "symbol"]
+        ordering: ClassVar = ["instrument", "-valid_from"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["market", "symbol"], name="marketdata_instrument_unique"),
+            models.UniqueConstraint(fields=["instrument", "valid_from"], name="marketdata_filter_set_unique"),
             models.CheckConstraint(
-                condition=models.Q(tick_size__gt=0, step_size__gt=0, min_qty__gte=0, min_notional__gte=0),
-                name="marketdata_instrument_filters_positive",
+                condition=models.Q(
+                    tick_size__gt=0, step_size__gt=0, min_qty__gte=0, min_notional__gte=0, liquidation_fee_rate__gte=0
+                ),
+                name="marketdata_filter_set_positive",
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.symbol} {self.get_market_display()}"
+        return f"{self.instrument} filters from {self.valid_from}"
 
 
 class MarginTierSet(models.Model):

@@ -70,7 +70,7 @@ def resolve_run_data(
 
     A series of exactly `timeframe` is used; the exchange's own before a synthetic one. With `intrabar_timeframe`, the
     finer candles of the span too, of the same origin. Missing funding, marks that cover a part only, gaps and short
-    warm-up are warnings. Raises DataUnavailable: symbols/unknown_symbol, symbols/no_margin_tiers,
+    warm-up are warnings. Raises DataUnavailable: symbols/unknown_symbol, symbols/no_margin_tiers, symbols/no_filters,
     symbols/data_damaged, timeframe|intrabar_timeframe/no_such_series, from|to|intrabar_timeframe/span_not_covered,
     from/no_candles, data_revision/data_revised (a revision is given, and the files held now are not the ones it names).
     """
@@ -139,6 +139,9 @@ def _resolve_symbol(
     if instrument.market == Market.USDM and not rules.tiers:
         text = f"No margin tiers of {symbol} are known, so no futures run is possible. Staff can add them in the admin."
         raise DataUnavailable("symbols", "no_margin_tiers", text)
+    if rules.rules_as_of > day.isoformat():
+        text = f"The earliest order filters known of {symbol} are of {rules.rules_as_of}, after the start of the run."
+        warnings.append(RunWarning("filters_after_span", text))
     if rules.tiers_as_of > day.isoformat():
         text = f"The earliest margin tiers known of {symbol} are of {rules.tiers_as_of}, after the start of the run."
         warnings.append(RunWarning("tiers_after_span", text))

@@ -24,7 +24,7 @@ def data_catalogue(request: AuthedRequest) -> HttpResponse:
         "n_rows": sum(coverage.n_rows for coverage in coverages),
         "n_bytes": sum(coverage.n_bytes for coverage in coverages),
         "n_gaps": sum(len(coverage.gaps) for coverage in coverages),
-        "instruments": Instrument.objects.prefetch_related("margin_tier_sets"),
+        "instruments": Instrument.objects.prefetch_related("filter_sets", "margin_tier_sets"),
         "fee_presets": load_fee_presets(),
         "jobs": IngestJob.objects.select_related("requested_by")[:N_JOBS_SHOWN] if request.user.is_staff else [],
     }
@@ -43,6 +43,7 @@ def data_series(request: AuthedRequest, series_id: int) -> HttpResponse:
         "gaps": [GapRow(to_datetime(from_ms), to_datetime(to_ms)) for from_ms, to_ms in gaps[-MAX_GAPS_LISTED:][::-1]],
         "segments": series.segments.order_by("-month", "-revision"),
         "instrument": series.instrument,
+        "filter_sets": series.instrument.filter_sets.all(),
         "tier_sets": series.instrument.margin_tier_sets.all(),
     }
     return render(request, "marketdata/data_series.html", context)

@@ -5,6 +5,16 @@ from typing import Any
 from rest_framework import serializers
 
 
+class FiltersSerializer(serializers.Serializer[Any]):
+    valid_from = serializers.DateField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    tick_size = serializers.FloatField()
+    step_size = serializers.FloatField()
+    min_qty = serializers.FloatField()
+    min_notional = serializers.FloatField()
+    liquidation_fee_rate = serializers.FloatField()
+
+
 class TiersSerializer(serializers.Serializer[Any]):
     valid_from = serializers.DateField()
     source = serializers.CharField()  # type: ignore[assignment]
@@ -34,13 +44,7 @@ class SymbolSerializer(serializers.Serializer[Any]):
     symbol = serializers.CharField()
     base_asset = serializers.CharField()
     quote_asset = serializers.CharField(allow_blank=True)
-    tick_size = serializers.FloatField()
-    step_size = serializers.FloatField()
-    min_qty = serializers.FloatField()
-    min_notional = serializers.FloatField()
-    liquidation_fee_rate = serializers.FloatField()
-    rules_as_of = serializers.DateField()
-    rules_source = serializers.CharField()
+    filters = FiltersSerializer(many=True, help_text="Newest first.")
     margin_tiers = TiersSerializer(many=True)
     series = HeldSeriesSerializer(many=True)
 

@@ -13,6 +13,7 @@ from marketdata.api.serializers import HistorySerializer, SymbolSerializer
 from marketdata.coverage import SeriesCoverage, catalogue
 from marketdata.errors import HistoryError
 from marketdata.history import DEFAULT_LIMIT, MAX_LIMIT, HistoryQuery, read_history
+from marketdata.instruments import FILTERS
 from marketdata.models import Instrument, Market
 from marketdata.timeframes import TIMEFRAME_MS
 
@@ -25,7 +26,7 @@ class SymbolsView(APIView):
         held: dict[tuple[str, str], list[SeriesCoverage]] = defaultdict(list)
         for coverage in catalogue():
             held[coverage.market, coverage.symbol].append(coverage)
-        instruments = Instrument.objects.prefetch_related("margin_tier_sets")
+        instruments = Instrument.objects.prefetch_related("filter_sets", "margin_tier_sets")
         return Response([_describe(row, held[row.market, row.symbol]) for row in instruments])
 
 
@@ -70,11 +71,14 @@ class HistoryView(APIView):
 
 
 def _describe(instrument: Instrument, held: list[SeriesCoverage]) -> dict[str, Any]:
-    rules = ("tick_size", "step_size", "min_qty", "min_notional", "liquidation_fee_rate", "rules_as_of", "rules_source")
     shown = ("kind", "timeframe", "is_synthetic", "n_rows", "first_ms", "last_ms", "end_ms", "gaps")
     counts = ("n_no_trade", "n_off_grid", "n_duplicates", "revision")
     return {
-        **{name: getattr(instrument, name) for name in ("market", "symbol", "base_asset", "quote_asset", *rules)},
+        **{name: getattr(instrument, name) for name in ("market", "symbol", "base_asset", "quote_asset")},
+        "filters": [
+            {name: getattr(row, name) for name in ("valid_from", "source", *FILTERS)}
+            for row in instrument.filter_sets.all()
+        ],
         "margin_tiers": [
             {"valid_from": row.valid_from, "source": row.source, "tiers": row.tiers}
             for row in instrument.margin_tier_sets.all()

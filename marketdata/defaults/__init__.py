@@ -16,13 +16,21 @@ class DefaultInstrument:
     symbol: str
     base_asset: str
     quote_asset: str
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultFilterSet:
+    """Order filters and liquidation fee of one instrument from a day on."""
+
+    market: str
+    symbol: str
+    valid_from: str
+    source: str
     tick_size: float
     step_size: float
     min_qty: float
     min_notional: float
     liquidation_fee_rate: float
-    rules_as_of: str
-    rules_source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,10 @@ class DefaultTierSet:
 
 def load_default_instruments() -> list[DefaultInstrument]:
     return [DefaultInstrument(**row) for row in _load("instruments.json")]
+
+
+def load_default_filter_sets() -> list[DefaultFilterSet]:
+    return [DefaultFilterSet(**row) for row in _load("filters.json")]
 
 
 def load_default_tier_sets() -> list[DefaultTierSet]:

@@ -118,7 +118,9 @@ def test_symbols_carry_rules_tiers_and_series(owner_client):
     make_sample()
     symbols = {(row["market"], row["symbol"]): row for row in owner_client.get("/api/v1/data/symbols/").json()}
     futures = symbols["usdm", "BTCUSDT"]
-    assert futures["rules_as_of"] == "2022-02-18"
+    [filters] = futures["filters"]
+    assert (filters["valid_from"], filters["tick_size"], filters["min_notional"]) == ("2022-02-18", 0.1, 10.0)
+    assert "exchangeInfo" in filters["source"]
     assert [row["valid_from"] for row in futures["margin_tiers"]] == ["2026-09-01", "2024-10-01", "2021-03-01"]
     [trade, funding] = futures["series"]
     assert (trade["kind"], trade["timeframe"], trade["is_synthetic"], trade["n_rows"]) == ("trade", "1m", True, 44_640)

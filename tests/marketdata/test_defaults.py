@@ -7,14 +7,21 @@ import pytest
 
 from backtests.engine.request import TIMEFRAME_MS as ENGINE_TIMEFRAME_MS
 from backtests.engine.request import MarginTier, check_tiers
-from marketdata.defaults import load_default_instruments, load_default_tier_sets, load_fee_presets
+from marketdata.defaults import (
+    load_default_filter_sets,
+    load_default_instruments,
+    load_default_tier_sets,
+    load_fee_presets,
+)
+from marketdata.errors import DataUnavailable
 from marketdata.instruments import choose_rules, ensure_instrument, infer_step, load_instruments, split_symbol
-from marketdata.models import Instrument, MarginTierSet
+from marketdata.models import FilterSet, Instrument, MarginTierSet
 from marketdata.rules import InstrumentRules, find_tier_problem
 from marketdata.timeframes import TIMEFRAME_MS
 from tests.marketdata.candle_makers import make_candles
 
 TIER_SETS = load_default_tier_sets()
+FILTER_SETS = load_default_filter_sets()
 
 
 @pytest.mark.parametrize("tier_set", TIER_SETS, ids=lambda t: f"{t.symbol} {t.valid_from}")
@@ -44,7 +51,7 @@ def test_the_futures_filters_are_the_published_ones(shared_data):
         row["symbol"]: {f["filterType"]: f for f in row["filters"]} | {"fee": row["liquidationFee"]}
         for row in published["symbols"]
     }
-    for row in load_default_instruments():
+    for row in FILTER_SETS:
         if row.market == "usdm" and row.symbol in filters:
             theirs = filters[row.symbol]
             assert row.tick_size == float(theirs["PRICE_FILTER"]["tickSize"])
@@ -59,11 +66,11 @@ def test_both_markets_of_both_main_pairs_are_there_each_with_day_and_source():
     assert {(row.market, row.symbol) for row in rows} >= {
         (market, symbol) for market in ("spot", "usdm") for symbol in ("BTCUSDT", "ETHUSDT")
     }
-    for row in (*rows, *TIER_SETS, *load_fee_presets()):
-        day = getattr(row, "rules_as_of", "") or getattr(row, "valid_from", "") or row.as_of
-        source = getattr(row, "rules_source", "") or row.source
+    assert {(row.market, row.symbol) for row in FILTER_SETS} == {(row.market, row.symbol) for row in rows}
+    for row in (*FILTER_SETS, *TIER_SETS, *load_fee_presets()):
+        day = getattr(row, "valid_from", "") or row.as_of
         assert dt.date.fromisoformat(day) > dt.date(2017, 1, 1)
-        assert 10 < len(source) <= 200
+        assert 10 < len(row.source) <= 200
 
 
 def test_the_fee_presets_hold_what_users_and_exchange_say():
@@ -85,9 +92,11 @@ def test_a_milder_or_broken_tier_is_named():
 @pytest.mark.django_db
 def test_loading_twice_changes_nothing_and_keeps_what_staff_edited():
     assert load_instruments() > 0
-    Instrument.objects.filter(market="usdm", symbol="BTCUSDT").update(min_notional=100)
+    filters = FilterSet.objects.filter(instrument__market="usdm", instrument__symbol="BTCUSDT")
+    filters.update(min_notional=100)
     assert load_instruments() == 0
-    assert Instrument.objects.get(market="usdm", symbol="BTCUSDT").min_notional == 100
+    assert filters.get().min_notional == 100
+    assert FilterSet.objects.count() == len(FILTER_SETS)
     assert MarginTierSet.objects.count() == len(TIER_SETS)
 
 
@@ -110,6 +119,37 @@ def test_the_tiers_in_force_on_the_first_day_are_chosen_else_the_earliest(day, t
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("day", "rules_as_of", "min_notional"),
+    [
+        ("2021-12-31", "2022-02-18", 10.0),
+        ("2022-02-18", "2022-02-18", 10.0),
+        ("2023-11-30", "2022-02-18", 10.0),
+        ("2023-12-01", "2023-12-01", 100.0),
+        ("2027-01-01", "2023-12-01", 100.0),
+    ],
+)
+def test_the_filters_in_force_on_the_first_day_are_chosen_else_the_earliest(day, rules_as_of, min_notional):
+    load_instruments()
+    instrument = Instrument.objects.get(market="usdm", symbol="BTCUSDT")
+    later = {"tick_size": 0.1, "step_size": 0.001, "min_qty": 0.001, "min_notional": 100.0}
+    FilterSet.objects.create(instrument=instrument, valid_from="2023-12-01", source="Made up.", **later)
+    rules = choose_rules(instrument, dt.date.fromisoformat(day))
+    assert (rules.rules_as_of, rules.min_notional) == (rules_as_of, min_notional)
+
+
+@pytest.mark.django_db
+def test_an_instrument_without_filters_is_refused_until_candles_give_it_some():
+    bare = Instrument.objects.create(market="spot", symbol="ABCUSDT", base_asset="ABC", quote_asset="USDT")
+    with pytest.raises(DataUnavailable) as refusal:
+        choose_rules(bare, dt.date(2025, 1, 1))
+    assert (refusal.value.field, refusal.value.code) == ("symbols", "no_filters")
+    assert "ABCUSDT" in refusal.value.message
+    ensure_instrument("spot", "ABCUSDT", make_candles(24))
+    assert choose_rules(bare, dt.date(2025, 1, 1)).tick_size == 1.0
+
+
+@pytest.mark.django_db
 def test_spot_has_no_tiers():
     load_instruments()
     rules = choose_rules(Instrument.objects.get(market="spot", symbol="BTCUSDT"), dt.date(2025, 1, 1))
@@ -119,10 +159,16 @@ def test_spot_has_no_tiers():
 @pytest.mark.django_db
 def test_an_unknown_instrument_gets_steps_from_its_candles_and_says_so():
     without = ensure_instrument("spot", "ABCUSDT")
-    assert (without.tick_size, without.base_asset, without.quote_asset) == (1e-8, "ABC", "USDT")
-    known = ensure_instrument("spot", "ABCUSDT", make_candles(24))
-    assert (known.pk, known.tick_size, known.step_size) == (without.pk, 1.0, 1.0)
-    assert "Inferred" in known.rules_source
+    assert (without.base_asset, without.quote_asset) == ("ABC", "USDT")
+    assert without.filter_sets.get().tick_size == 1e-8
+    candles = make_candles(24)
+    known = ensure_instrument("spot", "ABCUSDT", candles)
+    filters = known.filter_sets.get()
+    assert (known.pk, filters.tick_size, filters.step_size) == (without.pk, 1.0, 1.0)
+    assert filters.valid_from == dt.datetime.fromtimestamp(int(candles.open_ms[-1]) / 1000, dt.UTC).date()
+    assert "Inferred" in filters.source
+    ensure_instrument("spot", "ABCUSDT", replace(candles, close=candles.close + 0.5))
+    assert known.filter_sets.get().tick_size == 1.0
 
 
 @pytest.mark.parametrize(

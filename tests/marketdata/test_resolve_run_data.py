@@ -7,7 +7,7 @@ import pytest
 
 from marketdata.home import candle_store
 from marketdata.instruments import ensure_instrument, load_instruments
-from marketdata.models import MarginTierSet
+from marketdata.models import FilterSet, MarginTierSet
 from marketdata.run_data import RunData
 from marketdata.samples import make_sample
 from marketdata.segments import SeriesKey, Source, store_rows
@@ -53,6 +53,17 @@ def test_a_held_span_is_pinned_with_its_rules(january):
     assert [ref.n_rows for ref in symbol.candles] == [744]
     assert codes(run_data) == ["funding_not_held"]
     assert not run_data.is_synthetic
+
+
+def test_a_run_before_the_first_known_filters_says_so(january):
+    filters = FilterSet.objects.filter(instrument__market="usdm", instrument__symbol="BTCUSDT")
+    filters.update(valid_from="2025-01-03")  # the span begins a day earlier
+    run_data = resolve()
+    assert run_data.symbols[0].rules.rules_as_of == "2025-01-03"
+    [warning] = [warning for warning in run_data.warnings if warning.code == "filters_after_span"]
+    assert "2025-01-03" in warning.message
+    filters.update(valid_from="2025-01-02")
+    assert "filters_after_span" not in codes(resolve())
 
 
 def test_run_data_survives_json(january):
