@@ -66,8 +66,10 @@ def build_run(owner, status="queued", version=None, **fields):
     return BacktestRun.objects.create(**values)
 
 
-def build_candles(symbol="BTCUSDT", market="usdm", timeframe="1h", first_day=dt.date(2025, 1, 1), n_bars=24 * 31):
-    """A stored series: a random walk of `n_bars` candles of one month, the same each time."""
+def build_candles(
+    symbol="BTCUSDT", market="usdm", timeframe="1h", first_day=dt.date(2025, 1, 1), n_bars=24 * 31, missing=()
+):
+    """A stored series: a random walk of `n_bars` candles of one month, the same each time, but for those missing."""
     load_instruments()
     step_ms = TIMEFRAME_MS[timeframe]
     first_ms = int(dt.datetime(first_day.year, first_day.month, first_day.day, tzinfo=dt.UTC).timestamp() * 1000)
@@ -86,6 +88,7 @@ def build_candles(symbol="BTCUSDT", market="usdm", timeframe="1h", first_day=dt.
         n_trades=np.full(n_bars, 100, dtype=np.int64),
         taker_buy_volume=volume / 2,
     )
+    candles = candles.take(np.delete(np.arange(n_bars), missing)) if len(missing) else candles
     ref = candle_store().publish(candles)
     instrument = Instrument.objects.get(market=market, symbol=symbol)
     series, _ = Series.objects.get_or_create(instrument=instrument, timeframe=timeframe)

@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from backtests.engine.request import FillPolicy, PathRule, TradingMarket
+from backtests.engine.request import FillPolicy, LimitFill, MarginMode, PathRule, TradingMarket
 from backtests.models import BacktestRun
 from backtests.presentation.runs import percent_done
 
@@ -24,15 +24,51 @@ class RunRequestSerializer(serializers.Serializer[Any]):
     symbols = serializers.ListField(child=serializers.CharField(), required=False)
     timeframe = serializers.CharField(help_text="1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h, 1d, 3d, 1w")
     to = serializers.CharField(help_text="A day, an ISO time or ms since 1970; not included.")
-    warmup_bars = serializers.IntegerField(required=False, default=0)
+    warmup_bars = serializers.IntegerField(
+        required=False, help_text="Before the span, for indicators only. Default: what the strategy's class says."
+    )
     initial_balance = serializers.FloatField(required=False, default=10_000)
+    margin_mode = serializers.ChoiceField(
+        choices=[mode.value for mode in MarginMode],
+        required=False,
+        default="isolated",
+        help_text="isolated: each position has a margin of its own; cross: all share the wallet.",
+    )
     leverage = serializers.FloatField(required=False, default=1, help_text="For orders that name none; 1 to 125.")
-    max_leverage = serializers.FloatField(required=False, default=125)
+    max_leverage = serializers.FloatField(required=False, default=125, help_text="Orders above it are rejected.")
     maker_fee = serializers.FloatField(required=False, help_text="Default: 0.0002 futures, 0.001 spot.")
     taker_fee = serializers.FloatField(required=False, help_text="Default: 0.0004 futures, 0.001 spot.")
     slippage_bps = serializers.FloatField(required=False, default=0)
-    fill = serializers.ChoiceField(choices=[policy.value for policy in FillPolicy], required=False)
-    path = serializers.ChoiceField(choices=[rule.value for rule in PathRule], required=False)
+    fill = serializers.ChoiceField(
+        choices=[policy.value for policy in FillPolicy],
+        required=False,
+        default="close",
+        help_text="Market orders fill at the bar's close, or at the next bar's open.",
+    )
+    limit_fill = serializers.ChoiceField(
+        choices=[rule.value for rule in LimitFill],
+        required=False,
+        default="touch",
+        help_text="Limit orders fill when the price touches them, or only when it goes through them.",
+    )
+    path = serializers.ChoiceField(
+        choices=[rule.value for rule in PathRule],
+        required=False,
+        default="pessimistic",
+        help_text="Inside a finest bar the adverse extreme comes first, or the favourable one.",
+    )
+    intrabar_timeframe = serializers.CharField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Walk the path inside a bar in finer candles, such as 1m, which must be held for the whole span.",
+    )
+    participation_cap = serializers.FloatField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="The most that orders take of a finest bar's volume, as a ratio; the rest fills later. Default: all.",
+    )
     funding = serializers.BooleanField(required=False, default=True)
     params = serializers.DictField(required=False, help_text="Values for the parameters that the strategy declares.")
     seed = serializers.IntegerField(required=False, default=0)

@@ -16,7 +16,8 @@ from accounts.models import User
 from backtests import services
 from backtests.engine.errors import RequestError
 from backtests.engine.request import DEFAULT_FEES, TIMEFRAME_MS, TradingMarket
-from backtests.forms.params import YES_NO, param_field
+from backtests.forms.execution import ExecutionForm, finer_choices, say_costs
+from backtests.forms.params import param_field
 from backtests.forms.series import CoverageStrip, choose_series, cover, span_days, tradable_series
 from backtests.models import BacktestRun
 from backtests.presentation.figures import quote_asset
@@ -25,10 +26,13 @@ from marketdata.models import Market
 from marketdata.rules import FeePreset
 from marketdata.services import load_fee_presets
 from strategies.models import Strategy, StrategyVersion
+from strategies.params import read_warmup_bars
 
-COSTS = ("fill", "maker_fee", "taker_fee", "slippage_bps", "seed")
-FORM_ONLY = ("csrfmiddlewaretoken", "fee_preset", "shown_market", "shown_preset", "shown_strategy")
+FOLDED = ("maker_fee", "taker_fee", "slippage_bps", "fill", "limit_fill", "path", "intrabar_timeframe",
+          "participation_cap", "seed", "warmup_bars")  # fmt: skip
+FORM_ONLY = ("csrfmiddlewaretoken", "fee_preset", "more_symbols", "shown_market", "shown_preset", "shown_strategy")
 PARAM = "param_"
+MAX_NAMED = 20  # symbols in a help text
 REFRESHES = {
     # On change the form is drawn anew, with the choices, defaults and estimate that belong to the new choice.
     "hx-get": reverse_lazy("run_new"),
@@ -40,7 +44,7 @@ REFRESHES = {
 }
 
 
-class RunForm(forms.Form):
+class RunForm(ExecutionForm):
     """Unbound: every field shows a valid default. Bound: what was typed, and `submit` says what is wrong with it."""
 
     use_required_attribute = False
@@ -50,18 +54,6 @@ class RunForm(forms.Form):
     market = forms.CharField()
     symbol = forms.CharField()
     timeframe = forms.CharField()
-    initial_balance = forms.CharField(label="Initial balance", initial="10000")
-    leverage = forms.CharField(label="Leverage", initial="1", help_text="For orders that name none. 1 to 125.")
-    fill = forms.ChoiceField(
-        label="Market orders fill",
-        choices=(("close", "At the bar's close"), ("next_open", "At the next bar's open")),
-        initial="close",
-    )
-    maker_fee = forms.CharField(label="Maker fee", help_text="A ratio: 0.0002 is 0.02 %.")
-    taker_fee = forms.CharField(label="Taker fee", help_text="A ratio: 0.0004 is 0.04 %.")
-    slippage_bps = forms.CharField(label="Slippage", initial="0", help_text="Basis points against every market fill.")
-    funding = forms.ChoiceField(label="Charge funding", choices=YES_NO, initial="true")
-    seed = forms.CharField(label="Seed", initial="0", help_text="Of random and numpy inside the strategy.")
     shown_market = forms.CharField(widget=forms.HiddenInput)
     shown_preset = forms.CharField(widget=forms.HiddenInput)
     shown_strategy = forms.CharField(widget=forms.HiddenInput)
@@ -74,6 +66,7 @@ class RunForm(forms.Form):
         self.strategy_version = self._find_version(given.get("strategy"), given.get("version"))
         super().__init__(given if is_submitted else None)
         self._fill_choices()
+        self._fill_execution()
         self._add_spans()
         self._add_fees()
         self._add_params()
@@ -106,6 +99,8 @@ class RunForm(forms.Form):
                 params[name.removeprefix(PARAM)] = value
             else:
                 raw[name] = value
+        if more := split_symbols(self.data.get("more_symbols", "")):
+            raw["symbols"] = [raw.get("symbol", ""), *more]
         return {**raw, "params": params} if params else raw
 
     @property
@@ -172,18 +167,17 @@ class RunForm(forms.Form):
 
     @property
     def cost_text(self) -> str:
-        """The folded part in one line, while it still shows its defaults."""
-        shown = self["fill"].value()
-        maker, taker = (str(self[name].value() or "") for name in ("maker_fee", "taker_fee"))
-        try:
-            fees = f"maker {format_rate(float(maker))}, taker {format_rate(float(taker))}"
-        except ValueError:
-            return ""
-        return f"fills at the {'close' if shown == 'close' else 'next open'}, {fees}"
+        """The folded part in one line."""
+        return say_costs({name: str(self[name].value() or "") for name in FOLDED})
 
     @property
     def has_cost_errors(self) -> bool:
-        return any(self[name].errors for name in COSTS) or self.is_preset_new
+        return any(self[name].errors for name in FOLDED) or self.is_preset_new
+
+    @property
+    def has_more_symbols(self) -> bool:
+        """Whether there is anything to choose, or was typed."""
+        return bool(self.fields["more_symbols"].help_text or self["more_symbols"].value())
 
     @property
     def quote(self) -> str:
@@ -237,6 +231,24 @@ class RunForm(forms.Form):
         self.fields["shown_strategy"].initial = str(version.strategy_id) if version else ""
         self.fields["shown_market"].initial = series.market if series else ""
 
+    def _fill_execution(self) -> None:
+        """What the chosen series and strategy leave to choose: finer candles, other symbols, warm-up."""
+        series, fields = self.series, self.fields
+        if series is not None:
+            options = finer_choices(self.held, series, self.given.get("intrabar_timeframe", ""))
+            fields["intrabar_timeframe"].widget = forms.Select(choices=options)
+            others = {
+                row.symbol
+                for row in self.held
+                if (row.market, row.timeframe) == (series.market, series.timeframe) and row.symbol != series.symbol
+            }
+            if others:
+                fields["more_symbols"].help_text = f"On the same account. Held at {series.timeframe}: " + ", ".join(
+                    sorted(others)[:MAX_NAMED]
+                )
+        declared = read_warmup_bars(self.strategy_version.source) if self.strategy_version else 0
+        fields["warmup_bars"].widget.attrs["placeholder"] = str(declared)
+
     def _add_spans(self) -> None:
         first, last = span_days(self.series) if self.series else ("", "")
         kind = "date" if len(first) <= 10 else "text"
@@ -277,7 +289,13 @@ class RunForm(forms.Form):
         if is_other_market or self.is_preset_new:
             reset |= {"maker_fee", "taker_fee"}
         if is_other_market and self.is_spot:
-            reset |= {"leverage"}
+            reset |= {"leverage", "max_leverage", "margin_mode"}
+        if is_other_market:
+            reset |= {"more_symbols"}
+        if self.fields["shown_strategy"].initial != self.given.get(
+            "shown_strategy", self.fields["shown_strategy"].initial
+        ):
+            reset |= {"warmup_bars"}
         if not self._is_held(self.given.get("from", ""), self.given.get("to", "")):
             reset |= {"from", "to"}
         for name, field in self.fields.items():
@@ -293,8 +311,15 @@ class RunForm(forms.Form):
     def _field_of(self, name: str) -> str | None:
         if name.startswith("params."):
             name = PARAM + name.removeprefix("params.")
+        if name == "symbols" and self.data.get("more_symbols"):
+            name = "more_symbols"
         name = {"symbols": "symbol", "from_ms": "from", "to_ms": "to"}.get(name, name)
         return name if name in self.fields and not self.fields[name].widget.is_hidden else None
+
+
+def split_symbols(text: str) -> list[str]:
+    """Symbols between commas or spaces."""
+    return text.replace(",", " ").split()
 
 
 def _say_preset(preset: FeePreset) -> str:

@@ -1,8 +1,17 @@
 """What a result rests on: assumptions, data, rules with their dates, versions, and the command that repeats it."""
 
 import shlex
+from typing import Any
 
-from backtests.engine.request import DEFAULT_FEES, FillPolicy, MarginMode, PathRule, TradingMarket
+from backtests.engine.request import (
+    DEFAULT_FEES,
+    FillPolicy,
+    LimitFill,
+    MarginMode,
+    PathRule,
+    TradingMarket,
+    timeframe_to_ms,
+)
 from backtests.engine.request.run_request import MAX_LEVERAGE
 from backtests.presentation.numbers import (
     format_leverage,
@@ -20,29 +29,38 @@ from strategies.params import read_warmup_bars
 type Fact = tuple[str, str]
 
 MARKET_WORDS = {TradingMarket.SPOT: "Spot", TradingMarket.USDM: "USD-M futures"}
+PATH_WORDS = {PathRule.PESSIMISTIC: "adverse extreme first", PathRule.OPTIMISTIC: "favourable extreme first"}
+LIMIT_WORDS = {LimitFill.TOUCH: "when touched", LimitFill.THROUGH: "when the price goes through"}
+MARGIN_WORDS = {
+    MarginMode.ISOLATED: "isolated: each position its own",
+    MarginMode.CROSS: "cross: one wallet for all positions",
+}
 
 
 def list_assumptions(report: RunReport) -> list[Fact]:
     """How orders fill and what they cost, in the order in which a reader asks."""
     request = report.request
     is_close = request.fill is FillPolicy.CLOSE
+    cap = request.participation_cap
     facts = [
         ("Market orders fill", "at the bar's close" if is_close else "at the next bar's open"),
+        ("Limit orders fill", LIMIT_WORDS[request.limit_fill]),
         ("Fees", f"maker {format_rate(request.maker_fee)}, taker {format_rate(request.taker_fee)}"),
         ("Slippage", f"{request.slippage_bps:g} bps" if request.slippage_bps else "none"),
+        ("Share of a bar's volume", "no limit" if cap is None else f"at most {format_rate(cap)}"),
     ]
     if request.market is TradingMarket.USDM:
-        isolated = request.margin_mode is MarginMode.ISOLATED
+        leverage = f"{format_leverage(request.leverage)} default, {format_leverage(request.max_leverage)} at most"
         facts += [
-            ("Margin", "isolated" if isolated else "cross"),
-            (
-                "Leverage",
-                f"{format_leverage(request.leverage)} default, {format_leverage(request.max_leverage)} at most",
-            ),
+            ("Margin", MARGIN_WORDS[request.margin_mode]),
+            ("Leverage", leverage),
             ("Funding", _say_funding(report)),
         ]
-    adverse = request.path is PathRule.PESSIMISTIC
-    facts.append(("Path inside a bar", "adverse extreme first" if adverse else "favourable extreme first"))
+    if request.intrabar_timeframe:
+        path = f"from {request.intrabar_timeframe} candles; in each, {PATH_WORDS[request.path]}"
+    else:
+        path = PATH_WORDS[request.path]
+    facts.append(("Path inside a bar", path))
     return facts
 
 
@@ -93,11 +111,22 @@ def list_data_facts(report: RunReport) -> list[Fact]:
             n_tiers, fee = len(rules["tiers"]), format_rate(rules["liquidation_fee_rate"])
             text = f"{n_tiers} tiers as of {rules['tiers_as_of']}, liquidation fee {fee}"
             facts.append((f"{name} margin tiers", text))
-        if symbol["mark"]:
-            facts.append((f"{name} mark price", f"{symbol['mark_timeframe']} mark bars"))
-        elif rules["tiers"]:
-            facts.append((f"{name} mark price", "not held: trade bars stand in"))
+        if finer := symbol.get("fine_timeframe"):
+            facts.append((f"{name} finer candles", f"{finer}, for the path inside a bar"))
+        if rules["tiers"]:
+            facts.append((f"{name} mark price", _say_mark(symbol, report)))
     return facts
+
+
+def _say_mark(symbol: dict[str, Any], report: RunReport) -> str:
+    timeframe, request = symbol["mark_timeframe"], report.request
+    if not symbol["mark"]:
+        return "not held: trade bars stand in"
+    if timeframe_to_ms(timeframe) > timeframe_to_ms(request.intrabar_timeframe or request.timeframe):
+        return f"{timeframe} mark candles price the funding; trade bars stand in for liquidation"
+    name = symbol["rules"]["symbol"]
+    is_partial = any(w.code == "mark_partly_held" and f" {name} " in w.message for w in report.warnings)
+    return f"{timeframe} mark candles" + (", where they are held" if is_partial else "")
 
 
 def list_result_facts(report: RunReport) -> list[Fact]:
@@ -131,6 +160,15 @@ def write_command(report: RunReport) -> str:
     ):
         if value != usual:
             words += [name, f"{value:.15g}"]
+    for name, choice, usual_choice in (
+        ("--limit-fill", request.limit_fill, LimitFill.TOUCH),
+        ("--path", request.path, PathRule.PESSIMISTIC),
+        ("--margin-mode", request.margin_mode, MarginMode.ISOLATED),
+        ("--intrabar", request.intrabar_timeframe, None),
+        ("--participation-cap", request.participation_cap, None),
+    ):
+        if choice is not None and choice != usual_choice:
+            words += [name, f"{choice:.15g}" if isinstance(choice, float) else str(choice)]
     if not request.funding:
         words.append("--no-funding")
     for name, param in request.params.items():

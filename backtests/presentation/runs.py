@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from backtests.models import BacktestRun
 from backtests.presentation.figures import Figure, summary_figures
 from backtests.presentation.numbers import DASH, format_number, format_seconds, format_span, iso_time
+from strategies.params import read_warmup_bars
 
 STATUS_BADGES = {
     BacktestRun.Status.QUEUED: "badge-wait",
@@ -40,8 +41,9 @@ FAILURE_WORDS = {
     "storage": "The result could not be stored",
     "internal": "Something failed on our side",
 }
-_REPEATED = ("market", "timeframe", "initial_balance", "leverage", "fill", "maker_fee", "taker_fee", "slippage_bps",
-             "funding", "seed")  # fmt: skip
+_REPEATED = ("market", "timeframe", "initial_balance", "margin_mode", "leverage", "max_leverage", "fill", "maker_fee",
+             "taker_fee", "slippage_bps", "path", "limit_fill", "participation_cap", "intrabar_timeframe", "funding",
+             "seed")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,21 @@ class RunRow:
     is_synthetic: bool
 
     @property
+    def symbols(self) -> list[str]:
+        """All symbols of the run, the primary first."""
+        return self.run.request.get("symbols") or [self.run.symbol]
+
+    @property
     def again(self) -> str:
         """The query of the run form that repeats this request."""
-        request = self.run.request
-        given = {name: request[name] for name in _REPEATED if name in request}
-        given |= {"from": iso_time(self.run.from_ms), "to": iso_time(self.run.to_ms), "symbol": self.run.symbol}
+        request, version = self.run.request, self.run.strategy_version
+        given = {name: request[name] for name in _REPEATED if request.get(name) is not None}
+        given |= {"from": iso_time(self.run.from_ms), "to": iso_time(self.run.to_ms), "symbol": self.symbols[0]}
+        if len(self.symbols) > 1:
+            given["more_symbols"] = ", ".join(self.symbols[1:])
+        if request.get("warmup_bars", 0) != read_warmup_bars(version.source):
+            given["warmup_bars"] = request["warmup_bars"]
         given |= {f"param_{name}": value for name, value in request.get("params", {}).items()}
-        version = self.run.strategy_version
         given |= {"strategy": version.strategy_id, "version": version.number}
         return urlencode(
             {name: str(value).lower() if isinstance(value, bool) else value for name, value in given.items()}

@@ -1,10 +1,12 @@
 import json
+from dataclasses import fields
 
 import pytest
 from django.urls import reverse
 from drf_spectacular.generators import SchemaGenerator
 
 from backtests.engine.metrics import METRICS
+from backtests.engine.request import RunRequest
 from backtests.models import BacktestRun
 from tests.backtests.finished_runs import build_finished_run
 from tests.builders import build_candles, build_run, build_version
@@ -37,6 +39,13 @@ def test_a_run_is_created_with_its_location(owner_client, version):
     assert answer.json()["id"] == str(run.pk)
     assert answer.json()["status"] == "queued"
     assert owner_client.get(answer["Location"]).json() == answer.json()
+
+
+def test_every_setting_of_a_request_is_in_the_schema():
+    schema = SchemaGenerator().get_schema(public=True)["components"]["schemas"]["RunRequest"]["properties"]
+    names = {field.name for field in fields(RunRequest)} - {"from_ms", "to_ms"}
+    assert set(schema) == names | {"from", "to", "symbol", "strategy", "version"}
+    assert schema["participation_cap"]["nullable"]
 
 
 @pytest.mark.parametrize("body", ["[]", '"text"', "{", "null"])

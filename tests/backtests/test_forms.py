@@ -36,6 +36,17 @@ BAD = [
     ({"fill": "yesterday"}, "fill", "unknown_choice"),
     ({"funding": "perhaps"}, "funding", "not_yes_or_no"),
     ({"seed": "1.5"}, "seed", "not_whole"),
+    ({"margin_mode": "mixed"}, "margin_mode", "unknown_choice"),
+    ({"max_leverage": "0"}, "max_leverage", "out_of_range"),
+    ({"max_leverage": "2", "leverage": "3"}, "leverage", "leverage_above_limit"),
+    ({"path": "random"}, "path", "unknown_choice"),
+    ({"limit_fill": "never"}, "limit_fill", "unknown_choice"),
+    ({"participation_cap": "0"}, "participation_cap", "out_of_range"),
+    ({"participation_cap": "10 %"}, "participation_cap", "not_a_number"),
+    ({"intrabar_timeframe": "7m"}, "intrabar_timeframe", "unknown_timeframe"),
+    ({"intrabar_timeframe": "1h"}, "intrabar_timeframe", "not_finer"),
+    ({"intrabar_timeframe": "1m"}, "intrabar_timeframe", "no_such_series"),
+    ({"warmup_bars": "-1"}, "warmup_bars", "out_of_range"),
     ({"nonsense": "1"}, "nonsense", "unknown_field"),
     ({"strategy": ""}, "strategy", "missing"),
     ({"strategy": "8f14e45f-0000-0000-0000-000000000000"}, "strategy", "unknown_strategy"),
@@ -95,8 +106,11 @@ def test_too_many_runs_are_refused_alike(owner_client, owner, version):
 
 
 def test_page_and_api_make_the_same_request(owner_client, version):
-    raw = {**GOOD, "strategy": str(version.strategy_id), "leverage": "3", "fill": "next_open", "seed": "7"}
-    body = {**raw, "leverage": 3, "seed": 7, "params": {"fast": 20}}
+    build_candles(timeframe="15m", n_bars=4 * 24 * 31)
+    raw = {**GOOD, "strategy": str(version.strategy_id), "leverage": "3", "fill": "next_open", "seed": "7",
+           "max_leverage": "20", "path": "optimistic", "limit_fill": "through", "intrabar_timeframe": "15m",
+           "warmup_bars": "5"}  # fmt: skip
+    body = {**raw, "leverage": 3, "seed": 7, "max_leverage": 20, "warmup_bars": 5, "params": {"fast": 20}}
     answer = owner_client.post(reverse("api_backtest_list"), json.dumps(body), content_type="application/json")
     assert answer.status_code == 201
     assert owner_client.post(reverse("run_new"), {**raw, "param_fast": "20"}).status_code == 302

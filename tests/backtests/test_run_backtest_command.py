@@ -2,13 +2,16 @@
 
 import csv
 import json
+import shlex
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from django.core.management import CommandError, call_command
 
 from backtests import reports
 from backtests.models import BacktestRun
+from backtests.presentation.facts import list_assumptions, list_data_facts, write_command
 from tests.builders import build_candles
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +29,17 @@ class Cross(Strategy):
             self.buy(equity_ratio=0.9)
         elif crossed_below(self.a, self.b):
             self.close_position()
+"""
+BOTH = """
+class Both(Strategy):
+    def initialize(self):
+        pass
+
+    def on_data(self, data):
+        if self.i_bar % 10 == 5:
+            for symbol in self.symbols:
+                self.close_position(symbol=symbol)
+                self.buy(notional=1000, symbol=symbol)
 """
 RAISES = """
 class Raises(Strategy):
@@ -140,6 +154,58 @@ def test_the_run_can_be_stored_as_a_user_s(candles, strategy_file, capsys, owner
     assert failed.strategy_version.number == 2  # the same name: the next version
 
 
+def test_every_setting_has_an_option_and_the_page_s_command_repeats_them(candles, strategy_file, capsys, owner):
+    build_candles(timeframe="15m", n_bars=4 * 24 * 31)
+    file = strategy_file(CROSS)
+    options = ("--intrabar", "15m", "--limit-fill", "through", "--path", "optimistic", "--maker-fee", "0.0001")
+    more = ("--max-leverage", "20", "--warmup-bars", "30", "--slippage-bps", "1.5", "--margin-mode", "isolated")
+    code, printed, _ = call(capsys, file, *SPAN, *options, *more, "--json", "--save-for", owner.email)
+    facts = json.loads(printed)
+    run = BacktestRun.objects.get(pk=facts["run"])
+    asked = {
+        name: run.request[name] for name in ("intrabar_timeframe", "limit_fill", "path", "maker_fee", "warmup_bars")
+    }
+    assert (code, asked) == (0, {"intrabar_timeframe": "15m", "limit_fill": "through", "path": "optimistic",
+                                 "maker_fee": 0.0001, "warmup_bars": 30})  # fmt: skip
+    report = reports.load_report(run)
+    words = shlex.split(write_command(report))
+    assert words[:4] == ["python", "manage.py", "run_backtest", "strategy.py"]
+    assert [word for word in (*options, *more[:6]) if word not in words] == []
+    _, printed, _ = call(capsys, file, *words[4:], "--json")
+    assert json.loads(printed)["result_hash"] == facts["result_hash"]
+    assert ("Path inside a bar", "from 15m candles; in each, favourable extreme first") in list_assumptions(report)
+    assert ("BTCUSDT finer candles", "15m, for the path inside a bar") in list_data_facts(report)
+
+
+def test_finer_candles_decide_whether_a_position_was_liquidated(candles, strategy_file, capsys):
+    """With 15m candles the run reads them: their extremes differ from those of the hours."""
+    build_candles(timeframe="15m", n_bars=4 * 24 * 31)
+    hashes = set()
+    for more in ((), ("--intrabar", "15m")):
+        code, printed, _ = call(capsys, strategy_file(CROSS), *SPAN, *more, "--leverage", "50", "--json")
+        assert code == 0
+        hashes.add(json.loads(printed)["result_hash"])
+    assert len(hashes) == 2
+
+
+def test_two_symbols_share_one_account_and_one_may_lack_bars(candles, strategy_file, tmp_path, capsys):
+    holes = np.r_[200:230, 300]
+    build_candles(symbol="ETHUSDT", missing=holes)
+    out = tmp_path / "out"
+    code, printed, complaints = call(
+        capsys, strategy_file(BOTH), *SPAN, "--symbol", "ETHUSDT", "--json", "--out", str(out)
+    )
+    facts = json.loads(printed)
+    assert (code, complaints, facts["n_bars"]) == (0, "", 360)
+    assert "31 candles of ETHUSDT are missing, in 2 stretches" in " ".join(w["message"] for w in facts["warnings"])
+    with open(out / "fills.csv", newline="") as file:
+        fills = list(csv.DictReader(file))
+    assert {fill["symbol"] for fill in fills} == {"BTCUSDT", "ETHUSDT"}
+    filled_at = {4 * 24 + int(fill["i_bar"]) for fill in fills if fill["symbol"] == "ETHUSDT"}  # hours of the month
+    assert 230 in filled_at  # what was ordered in the gap waited for the next bar
+    assert not filled_at & set(holes.tolist())
+
+
 @pytest.mark.parametrize(
     ("changed", "text"),
     [
@@ -156,6 +222,12 @@ def test_the_run_can_be_stored_as_a_user_s(candles, strategy_file, capsys, owner
         (("--param", "fast=500"), "--param fast: fast = 500 must be between 2 and 50"),
         (("--param", "speed=1"), "--param speed: The strategy has no parameter 'speed'"),
         (("--save-for", "nobody@example.org"), "--save-for: there is no user nobody@example.org"),
+        (("--intrabar", "1m"), "--intrabar: No finer candles of BTCUSDT at 1m are held. BTCUSDT is held at 1h."),
+        (("--intrabar", "2h"), "--intrabar: Finer bars must be shorter"),
+        (("--margin-mode", "mixed"), "--margin-mode: 'mixed' is not one of: isolated, cross"),
+        (("--participation-cap", "2"), "--participation-cap: 2 must lie between"),
+        (("--limit-fill", "never"), "--limit-fill: 'never' is not one of: touch, through"),
+        (("--path", "random"), "--path: 'random' is not one of: pessimistic, optimistic"),
         (("--slippage-bps", "-1"), "--slippage-bps: -1 must lie between"),
     ],
 )

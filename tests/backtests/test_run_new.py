@@ -1,12 +1,18 @@
 import re
+from dataclasses import fields
 
 import pytest
 from django.urls import reverse
 
+from backtests import services
+from backtests.engine.request import RunRequest
 from backtests.models import BacktestRun
+from backtests.presentation.numbers import NBSP
+from backtests.presentation.runs import run_row
 from tests.builders import build_candles, build_version
 
 NEW = reverse("run_new")
+NOT_ASKED_AGAIN = {"from_ms", "to_ms", "data_revision", "margin_mode", "participation_cap"}
 SCHEMA = [
     {"name": "fast", "type": "int", "default": 10, "min": 2, "max": 50, "step": 2, "choices": None},
     {"name": "is_bold", "type": "bool", "default": True, "min": None, "max": None, "step": None, "choices": None},
@@ -128,6 +134,92 @@ def test_an_error_in_the_folded_costs_opens_them(owner_client, version):
     page = owner_client.post(NEW, values)
     assert page.context["form"].error_codes == {"taker_fee": ["not_a_number"]}
     assert re.search(r"<details[^>]* open>", page.text)
+
+
+EVERYTHING = {
+    "path": "optimistic",
+    "limit_fill": "through",
+    "intrabar_timeframe": "15m",
+    "max_leverage": 50,
+    "leverage": 3,
+    "maker_fee": 0.0001,
+    "taker_fee": 0.0003,
+    "slippage_bps": 2.5,
+    "fill": "next_open",
+    "funding": False,
+    "seed": 7,
+    "warmup_bars": 12,
+    "initial_balance": 777.5,
+}
+
+
+@pytest.fixture
+def two_symbols(version):
+    build_candles(symbol="ETHUSDT")
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        build_candles(symbol=symbol, timeframe="15m", n_bars=4 * 24 * 31)
+
+
+def test_run_again_repeats_every_setting(owner_client, owner, version, two_symbols):
+    span = {"from": "2025-01-05", "to": "2025-01-20T06:00:00"}
+    params = {"fast": 20, "is_bold": False, "kind": "sma", "share": 0.25}
+    wanted = {"market": "usdm", "symbols": ["BTCUSDT", "ETHUSDT"], "timeframe": "1h", "params": params, **EVERYTHING}
+    assert {f.name for f in fields(RunRequest)} - set(wanted) == NOT_ASKED_AGAIN
+    first = services.request_run(owner, {**wanted, **span}, strategy_version=version)
+    page = owner_client.get(f"{NEW}?{run_row(first).again}")
+    answer = owner_client.post(NEW, shown_values(page))
+    assert answer.status_code == 302
+    second = BacktestRun.objects.exclude(pk=first.pk).get()
+    assert second.request == first.request
+
+
+def test_settings_of_the_folded_part_are_said_in_its_line(owner_client, version, two_symbols):
+    query = "limit_fill=through&intrabar_timeframe=15m&path=optimistic&slippage_bps=2&participation_cap=0.1"
+    form = owner_client.get(f"{NEW}?{query}").context["form"]
+    for words in ("limits when the price goes through", "path from 15m candles", "favourable extreme first", "2 bps"):
+        assert words in form.cost_text
+    assert f"at most 10{NBSP}% of the volume" in form.cost_text
+
+
+def test_finer_candles_are_offered_where_they_divide_the_bars(owner_client, version):
+    build_candles(timeframe="15m", n_bars=4 * 24 * 31)
+    build_candles(timeframe="4h", n_bars=186)
+
+    def offered(query):
+        return [
+            value
+            for value, _ in owner_client.get(f"{NEW}?{query}")
+            .context["form"]["intrabar_timeframe"]
+            .field.widget.choices
+        ]
+
+    assert offered("timeframe=1h") == ["", "15m"]
+    assert offered("timeframe=4h") == ["", "15m", "1h"]
+    assert offered("timeframe=15m&intrabar_timeframe=1h") == [""]  # of the timeframe that was shown before
+    assert offered("timeframe=1h&intrabar_timeframe=5m") == ["", "15m", "5m"]  # not held: the refusal says so
+
+
+def test_more_symbols_share_the_account(owner_client, version, two_symbols):
+    page = owner_client.get(f"{NEW}?timeframe=1h")
+    assert "Held at 1h: ETHUSDT" in page.text
+    answer = owner_client.post(NEW, shown_values(page) | {"more_symbols": "ethusdt"})
+    run = BacktestRun.objects.get()
+    assert answer.status_code == 302
+    assert run.request["symbols"] == ["BTCUSDT", "ETHUSDT"]
+    assert [symbol["rules"]["symbol"] for symbol in run.run_data["symbols"]] == ["BTCUSDT", "ETHUSDT"]
+
+
+def test_a_symbol_that_is_not_held_is_refused_where_it_was_typed(owner_client, version, two_symbols):
+    values = shown_values(owner_client.get(NEW))
+    page = owner_client.post(NEW, values | {"more_symbols": "ETHUSDT, NOSUCHUSDT"})
+    assert page.context["form"].error_codes == {"more_symbols": ["unknown_symbol"]}
+    assert 'value="ETHUSDT, NOSUCHUSDT"' in page.text
+    page = owner_client.post(NEW, values | {"more_symbols": "BTCUSDT"})
+    assert page.context["form"].error_codes == {"more_symbols": ["bad_list"]}
+
+
+def test_without_other_symbols_there_is_nothing_to_add(owner_client, version):
+    assert "more_symbols" not in owner_client.get(NEW).text
 
 
 def test_typed_text_is_escaped(owner_client, version):

@@ -12,7 +12,16 @@ from tqdm import tqdm
 from accounts.models import User
 from accounts.quotas import Limits, default_limits, limits_of
 from backtests.engine.errors import BacktestError, RequestError
-from backtests.engine.request import DEFAULT_FEES, TIMEFRAME_MS, FillPolicy, RunRequest, TradingMarket
+from backtests.engine.request import (
+    DEFAULT_FEES,
+    TIMEFRAME_MS,
+    FillPolicy,
+    LimitFill,
+    MarginMode,
+    PathRule,
+    RunRequest,
+    TradingMarket,
+)
 from backtests.management import foreground
 from backtests.presentation.numbers import format_time
 from backtests.run_report import RunReport, StrategyFacts
@@ -34,7 +43,7 @@ SHOWN_METRICS = (
     "liquidations",
 )
 # Where the request's name of a field is not the option's.
-_OPTIONS = {"symbols": "symbol", "params": "param"}
+_OPTIONS = {"symbols": "symbol", "params": "param", "intrabar_timeframe": "intrabar"}
 
 
 class Command(BaseCommand):
@@ -50,6 +59,7 @@ class Command(BaseCommand):
         parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="repeat for more")
         parser.add_argument("--warmup-bars", help="bars before the span that indicators may use")
         parser.add_argument("--initial-balance", help="in quote currency (10000)")
+        parser.add_argument("--margin-mode", help=f"{' or '.join(MarginMode)} (isolated)")
         parser.add_argument("--leverage", help="for orders that name none (1)")
         parser.add_argument("--max-leverage", help="the most that an order may ask for (125)")
         fees = ", ".join(f"{market} {maker:g} and {taker:g}" for market, (maker, taker) in DEFAULT_FEES.items())
@@ -57,6 +67,10 @@ class Command(BaseCommand):
         parser.add_argument("--taker-fee", help="a ratio")
         parser.add_argument("--slippage-bps", help="of market orders, in basis points (0)")
         parser.add_argument("--fill", help=f"where market orders fill: {' or '.join(FillPolicy)} (close)")
+        parser.add_argument("--limit-fill", help=f"when limit orders fill: {' or '.join(LimitFill)} (touch)")
+        parser.add_argument("--path", help=f"which extreme of a bar comes first: {' or '.join(PathRule)} (pessimistic)")
+        parser.add_argument("--intrabar", metavar="TIMEFRAME", help="walk the path inside a bar in these finer candles")
+        parser.add_argument("--participation-cap", metavar="RATIO", help="of a bar's volume, the most that orders take")
         parser.add_argument("--no-funding", action="store_true", help="charge no funding")
         parser.add_argument("--seed", help="of random and numpy (0)")
         parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
@@ -201,9 +215,10 @@ def _prepare_folder(out: str | None) -> Path | None:
 def _to_mapping(options: dict[str, Any]) -> dict[str, Any]:
     """The options as RunRequest.parse reads them."""
     names = ("market", "timeframe", "to", "warmup_bars", "initial_balance", "leverage", "max_leverage")
-    more = ("maker_fee", "taker_fee", "slippage_bps", "fill", "seed")
+    more = ("maker_fee", "taker_fee", "slippage_bps", "fill", "limit_fill", "path", "margin_mode", "seed")
     return {
-        **{name: options[name] for name in (*names, *more)},
+        **{name: options[name] for name in (*names, *more, "participation_cap")},
+        "intrabar_timeframe": options["intrabar"],
         "symbols": options["symbol"],
         "from": options["from_"],
         "funding": not options["no_funding"],
