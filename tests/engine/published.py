@@ -61,8 +61,11 @@ def order(side, size, leverage=1.0, **fields):
     return "submit", {"side": SIDES.get(side, side), "size": float(size), "leverage": float(leverage), **fields}
 
 
-def perform(closes, script, *, mark=None, funding=None, tiers=None, liquidation_fee_rate=0.0, **fields):
-    """Run a script, {i_bar: [(call, fields), ...]}, over bars with these closes. Returns (result, account)."""
+def perform(closes, script, *, mark=None, funding=None, tiers=None, liquidation_fee_rate=0.0, other=None, **fields):
+    """Run a script, {i_bar: [(call, fields), ...]}, over bars with these closes. Returns (result, account).
+
+    other: (closes, tiers) of a second symbol.
+    """
     is_spot = fields.get("market") == TradingMarket.SPOT
     instrument = Instrument(
         "BTCUSDT",
@@ -76,9 +79,12 @@ def perform(closes, script, *, mark=None, funding=None, tiers=None, liquidation_
         mark_bars=None if mark is None else flat_bars(mark),
         funding=funding or FundingEvents.none(),
     )
+    symbols = [symbol]
+    if other is not None:
+        symbols.append(SymbolFeed(Instrument("ETHUSDT", tiers=other[1]), flat_bars(other[0])))
     request = {
         "market": TradingMarket.USDM,
-        "symbols": ("BTCUSDT",),
+        "symbols": tuple(held.instrument.symbol for held in symbols),
         "timeframe": "1m",
         "from_ms": int(bars.open_ms[0]),
         "to_ms": int(bars.open_ms[-1]) + 1,
@@ -88,4 +94,4 @@ def perform(closes, script, *, mark=None, funding=None, tiers=None, liquidation_
         **fields,
     }
     strategy = Script(script)
-    return run(strategy, RunRequest(**request), Feed((symbol,))), strategy.account
+    return run(strategy, RunRequest(**request), Feed(tuple(symbols))), strategy.account

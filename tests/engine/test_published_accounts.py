@@ -8,7 +8,7 @@ import pytest
 
 from backtests.engine import FundingEvents, maintenance_margin
 from backtests.engine.kernels.types import ExitReason
-from backtests.engine.request import TradingMarket
+from backtests.engine.request import MarginMode, TradingMarket
 from tests.engine.published import PLENTY, SIDES, cases, one_tier, order, perform, published
 from tests.engine.scenarios import MINUTE, START
 
@@ -105,9 +105,10 @@ def test_bankruptcy_price_is_where_nothing_is_left(case):
     market = {"initial_balance": case["balance"], "tiers": one_tier(1e-12)}
     path = [case["entry"], case["bankruptcy"] * (0.9 if side > 0 else 1.1)]
     script = {0: [order(side, qty, case["leverage"])]}
-    bare, _ = perform(path, script, **market)
-    assert bare.liquidations["price"][0] == pytest.approx(case["bankruptcy"])
-    assert bare.final_equity == pytest.approx(case["balance_after_liquidation"], abs=1e-6)
+    for margin_mode in MarginMode:
+        bare, _ = perform(path, script, margin_mode=margin_mode, **market)
+        assert bare.liquidations["price"][0] == pytest.approx(case["bankruptcy"])
+        assert bare.final_equity == pytest.approx(case["balance_after_liquidation"], abs=1e-6)
 
     charged, _ = perform(path, script, liquidation_fee_rate=0.0125, **{**market, "tiers": one_tier(0.004)})
     assert charged.final_equity == case["balance_after_liquidation"]
@@ -144,7 +145,7 @@ def test_trade_pnl_with_fees_and_funding(case):
 
 @pytest.mark.parametrize("case", cases("positionrisk_v3"))
 def test_position_risk_of_the_api(case):
-    """positionrisk_v3.json: answers of Binance's API. Its margins are at the mark; ours is brought at the entry."""
+    """positionrisk_v3.json: answers of Binance's API."""
     script = {0: [order(case["side"], case["qty"], case["leverage"])]}
     tiers = one_tier(case.get("implied_mmr", 0.004))
     fee = case["implied_fee"]
@@ -154,10 +155,20 @@ def test_position_risk_of_the_api(case):
     assert at_mark["unrealised_pnl"] == pytest.approx(case["upnl"])
     assert at_mark["exposure"] * at_mark["margin_balance"] == pytest.approx(case["notional"])
     assert result.final_equity == pytest.approx(BALANCE, abs=1e-7)  # at the break-even price the entry's fee is earned
-    assert account.initial_margin() * case["mark"] / case["entry"] == pytest.approx(
-        case.get("initial_margin", case["notional"] / case["leverage"])
-    )
     if "maint_margin" in case:
         own_margin = account.initial_margin() + case["upnl"]
         assert at_mark["margin_ratio"] * own_margin == pytest.approx(case["maint_margin"])
         assert maintenance_margin(notional=case["notional"], tiers=tiers) == pytest.approx(case["maint_margin"])
+
+
+@pytest.mark.parametrize("case", cases("positionrisk_v3"))
+def test_margins_of_the_api_follow_the_mark_under_cross_margin(case):
+    """positionrisk_v3.json: what a position binds, and what it must keep, at the mark."""
+    script = {0: [order(case["side"], case["qty"], case["leverage"])]}
+    tiers = one_tier(case.get("implied_mmr", 0.004))
+    fields = {"tiers": tiers, "initial_balance": BALANCE, "margin_mode": MarginMode.CROSS}
+    _, account = perform([case["entry"], case["mark"]], script, **fields)
+    bound = account.margin_balance - account.available_balance
+    assert bound == pytest.approx(case.get("initial_margin", case["notional"] / case["leverage"]), abs=1e-8)
+    if "maint_margin" in case:
+        assert account.margin_ratio * account.margin_balance == pytest.approx(case["maint_margin"])

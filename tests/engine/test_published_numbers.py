@@ -16,7 +16,7 @@ from backtests.engine import FundingEvents, MarginTier, funding_payment, liquida
 from backtests.engine.kernels.margin import liquidation_level
 from backtests.engine.kernels.types import OrderStatus, Reason
 from backtests.engine.portfolio.formulas import tier_rows
-from backtests.engine.request import check_tiers
+from backtests.engine.request import MarginMode, check_tiers
 from tests.engine.published import (
     PLENTY,
     SIDES,
@@ -63,19 +63,24 @@ def test_liquidation_price(case):
     assert with_buffer(case, price) == pytest.approx(case["expected"], abs=case["tol"])
 
 
-def is_cross(case):
-    return "cross margin: see the formula, and test_cross_case_of_binance" if case["margin_mode"] == "cross" else ""
+ALONE = [param for param in cases("liquidation_price") if param.id != "ft-cross-eth"]  # that one has its own tests
 
 
-@pytest.mark.parametrize("case", cases("liquidation_price", skipped=is_cross))
-def test_a_run_liquidates_at_the_published_price(case):
-    """liquidation_price.json: the position's wallet is its initial margin, so its leverage is notional / wallet."""
-    side, qty, entry = SIDES[case["side"]], case["qty"], case["entry_price"]
-    beyond = entry * FAR if side > 0 else entry * 3
+@pytest.mark.parametrize("margin_mode", list(MarginMode))
+@pytest.mark.parametrize("case", ALONE)
+def test_a_run_liquidates_at_the_published_price(case, margin_mode):
+    """liquidation_price.json. Isolated, the wallet is the position's initial margin, so leverage is notional / wallet.
+
+    Cross, it is the whole balance; one position alone is liquidated at the same price.
+    """
+    side, qty, entry, wallet = SIDES[case["side"]], case["qty"], case["entry_price"], case["wallet_balance"]
+    is_isolated = margin_mode is MarginMode.ISOLATED
     result, _ = perform(
-        [entry, beyond],
-        {0: [order(side, qty, qty * entry / case["wallet_balance"])]},
+        [entry, entry * FAR if side > 0 else entry * 3],
+        {0: [order(side, qty, qty * entry / wallet if is_isolated else 100.0)]},
         tiers=one_tier(case["mmr"], case["cum"]),
+        margin_mode=margin_mode,
+        initial_balance=PLENTY if is_isolated else wallet,
     )
     if case["id"] == "ft-adj-1x-open":  # its formula is below zero: no price liquidates it
         assert not len(result.liquidations)
@@ -85,15 +90,39 @@ def test_a_run_liquidates_at_the_published_price(case):
         assert with_buffer(case, price) == pytest.approx(case["expected"], abs=case["tol"])
 
 
-def test_cross_case_of_binance_from_its_other_position():
+@pytest.fixture
+def cross_case():
+    return next(c for c in published("liquidation_price")["cases"] if c["margin_mode"] == "cross")
+
+
+def test_cross_case_of_binance_from_its_other_position(cross_case):
     """liquidation_price.json, ft-cross-eth: the other position's maintenance margin and PnL, by our own formulas."""
-    case = next(c for c in published("liquidation_price")["cases"] if c["id"] == "ft-cross-eth")
-    other = case["others"][0]
-    notional = other["qty"] * other["mark"]
-    assert maintenance_margin(notional=notional, tiers=one_tier(other["mmr"], other["cum"])) == pytest.approx(
-        case["other_maint_margin"], abs=1e-3
-    )
-    assert other["qty"] * (other["mark"] - other["entry"]) == pytest.approx(case["other_upnl"], abs=1e-3)
+    [other] = cross_case["others"]
+    needed = maintenance_margin(notional=other["qty"] * other["mark"], tiers=one_tier(other["mmr"], other["cum"]))
+    assert needed == pytest.approx(cross_case["other_maint_margin"], abs=1e-3)
+    assert other["qty"] * (other["mark"] - other["entry"]) == pytest.approx(cross_case["other_upnl"], abs=1e-3)
+
+
+def test_a_run_liquidates_the_cross_account_of_binance(cross_case):
+    """liquidation_price.json, ft-cross-eth: both positions held, the other one's mark stands still."""
+    case, [other] = cross_case, cross_case["others"]
+    held = {0: [order("long", case["qty"], 50.0), order("long", other["qty"], 50.0, i_symbol=1)]}
+    market = {
+        "tiers": one_tier(case["mmr"], case["cum"]),
+        "margin_mode": MarginMode.CROSS,
+        "initial_balance": case["wallet_balance"],
+    }
+    others_tiers, entry = one_tier(other["mmr"], other["cum"]), case["entry_price"]
+    others_closes = [other["entry"], other["mark"], other["mark"]]
+    _, account = perform([entry] * 2, held, other=(others_closes[:2], others_tiers), **market)
+    assert account.liquidation_price(0) == pytest.approx(case["expected"], abs=case["tol"])
+    assert account.unrealised_pnl(1) == pytest.approx(case["other_upnl"], abs=1e-3)
+
+    result, _ = perform([entry, entry, 1_000.0], held, other=(others_closes, others_tiers), **market)
+    first, second = result.liquidations
+    assert {int(first["i_symbol"]), int(second["i_symbol"])} == {0, 1}
+    gone = result.liquidations[result.liquidations["i_symbol"] == 0][0]
+    assert gone["price"] == pytest.approx(case["expected"], abs=case["tol"])
 
 
 def is_fault_of_others(row):
@@ -261,8 +290,9 @@ def test_funding_of_a_position_held_over_a_window(window):
 
 
 @pytest.mark.parametrize(("spare", "status"), [(0.001, OrderStatus.FILLED), (-0.001, OrderStatus.REJECTED)])
+@pytest.mark.parametrize("margin_mode", list(MarginMode))
 @pytest.mark.parametrize("case", cases("order_cost"))
-def test_cost_to_open(case, spare, status):
+def test_cost_to_open(case, margin_mode, spare, status):
     """order_cost.json, Binance's FAQ: an order needs its initial margin and its open loss against the mark."""
     exact = case["qty"] * case["order_price"] / case["leverage"]
     assert exact == pytest.approx(case["initial_margin"], abs=0.006)
@@ -270,6 +300,7 @@ def test_cost_to_open(case, spare, status):
         [case["order_price"]] * 2,
         {0: [order(case["side"], case["qty"], case["leverage"])]},
         mark=[case["mark"]] * 2,
+        margin_mode=margin_mode,
         initial_balance=exact + case["open_loss"] + spare,
     )
     assert result.orders["status"][0] == status
