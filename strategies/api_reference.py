@@ -6,7 +6,7 @@ A test compares the names with the engine's real classes.
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-type Owner = Literal["global", "self", "data", "order", "position", "portfolio", "indicator", "ta"]
+type Owner = Literal["global", "self", "data", "order", "position", "portfolio", "indicator", "candles", "ta"]
 type Kind = Literal["method", "property", "class", "function", "hook", "attribute", "module"]
 
 
@@ -40,12 +40,28 @@ GLOBAL_NAMES = (
     ApiName(
         "global", "crossed_below", "function", "(a, b)", "True on the bar where a goes from at or above b to below it."
     ),
+    ApiName(
+        "global",
+        "Targets",
+        "class",
+        "(values, unit='equity_ratio', leverage=None, stop_loss_ratio=None, take_profit_ratio=None, "
+        "rebalance_band=None)",
+        "What targets(self, candles) returns: the wanted position at each bar. unit: equity_ratio, qty or notional; "
+        "NaN: no change.",
+    ),
     ApiName("global", "ta", "module", "pandas_ta", "The indicators of pandas_ta: ta.sma, ta.ema, ta.rsi, ta.atr ..."),
 )
 
 HOOKS = (
-    ApiName("self", "initialize", "hook", "(self)", "Required. Called once, before the first bar: make indicators."),
-    ApiName("self", "on_data", "hook", "(self, data)", "Required. Called after the close of every bar of the span."),
+    ApiName("self", "initialize", "hook", "(self)", "Called once, before the first bar: make indicators. Required."),
+    ApiName("self", "on_data", "hook", "(self, data)", "Called after the close of every bar of the span. Required."),
+    ApiName(
+        "self",
+        "targets",
+        "hook",
+        "(self, candles)",
+        "Instead of on_data: returns the wanted position of every bar at once, as an array or Targets. Fast.",
+    ),
     ApiName("self", "on_order", "hook", "(self, order)", "Called when an order of yours changes its state."),
     ApiName("self", "on_fill", "hook", "(self, fill)", "Called for each execution."),
     ApiName("self", "on_trade_closed", "hook", "(self, trade)", "Called when a position has gone flat or flipped."),
@@ -145,6 +161,26 @@ BAR_NAMES = (
     ApiName("data", "to_series", "method", "()", "The bar as a pandas Series."),
 )
 
+CANDLES_NAMES = (
+    ApiName("candles", "open", "property", "array", "First prices, one for each bar of warm-up and span; read-only."),
+    ApiName("candles", "high", "property", "array", "Highest prices."),
+    ApiName("candles", "low", "property", "array", "Lowest prices."),
+    ApiName("candles", "close", "property", "array", "Last prices. candles['close'] is the same as a pandas Series."),
+    ApiName("candles", "volume", "property", "array", "Traded base quantities."),
+    ApiName("candles", "time_ms", "property", "array", "Open times: milliseconds since 1970, UTC."),
+    ApiName("candles", "first_bar", "property", "int", "Index of the first bar of the span; before it is the warm-up."),
+    ApiName("candles", "symbol", "property", "str", "Whose bars they are."),
+    ApiName(
+        "candles",
+        "indicator",
+        "method",
+        "(fn, *columns, plot=True, name=None, pane=None, **kwargs)",
+        "One value for each bar: candles.indicator(ta.sma, 'close', length=20). Several arrays where fn gives several.",
+    ),
+    ApiName("candles", "to_frame", "method", "()", "All columns as a DataFrame, indexed by open time."),
+    ApiName("candles", "of", "method", "(symbol)", "The candles of another symbol of the run."),
+)
+
 ORDER_NAMES = (
     ApiName("order", "status", "property", "str", "pending, partly_filled, filled, cancelled, rejected or expired."),
     ApiName("order", "reject_reason", "property", "str", "Why it was refused, such as INSUFFICIENT_MARGIN; or empty."),
@@ -219,6 +255,7 @@ API = (
     *CONTEXT_NAMES,
     *DATA_AND_REPORT_NAMES,
     *BAR_NAMES,
+    *CANDLES_NAMES,
     *ORDER_NAMES,
     *POSITION_NAMES,
     *PORTFOLIO_NAMES,
@@ -245,6 +282,7 @@ def reference_groups() -> list[tuple[str, tuple[ApiName, ...]]]:
         ("Account", ACCOUNT_NAMES),
         ("Indicators and history", DATA_AND_REPORT_NAMES),
         ("The bar", BAR_NAMES),
+        ("The candles that targets gets", CANDLES_NAMES),
         ("Context", CONTEXT_NAMES),
         ("An order", ORDER_NAMES),
         ("self.position and self.portfolio", (*POSITION_NAMES, *PORTFOLIO_NAMES)),

@@ -13,6 +13,7 @@ from strategies.source_tree import base_name, find_ancestors, find_leaves, find_
 type Method = ast.FunctionDef | ast.AsyncFunctionDef
 
 REQUIRED = ("initialize", "on_data")
+_HEARD_WITH_TARGETS = ("initialize", "targets", "on_finish")
 # What other tools call the same thing.
 _ALIASES = {
     "init": "initialize",
@@ -105,7 +106,8 @@ def _check_absent(tree: ast.Module) -> Iterator[Finding]:
 
 def _check_methods(body: ClassBody) -> Iterator[Finding]:
     hooks = {entry.name: entry for entry in api_reference.HOOKS}
-    for name in REQUIRED:
+    yield from _check_way(body)
+    for name in () if "targets" in body.names else REQUIRED:
         if name not in body.names and body.is_closed:
             signature = f"{name}{hooks[name].signature}"
             meant = next((m for m in body.methods if _ALIASES.get(m) == name), "") or suggest(
@@ -118,6 +120,16 @@ def _check_methods(body: ClassBody) -> Iterator[Finding]:
             yield from _check_signature(method, hooks[name].signature)
     if init := body.methods.get("__init__"):
         yield from _check_init(init)
+
+
+def _check_way(body: ClassBody) -> Iterator[Finding]:
+    """It is called at every bar, or it answers once with an array: one of the two."""
+    if "targets" not in body.methods:
+        return
+    for entry in api_reference.HOOKS:
+        if entry.name in body.methods and entry.name not in _HEARD_WITH_TARGETS:
+            text = f"{body.node.name} has targets, so {entry.name} is never called; keep one of the two."
+            yield Finding(body.methods[entry.name], "two_ways", text)
 
 
 def _check_init(init: Method) -> Iterator[Finding]:

@@ -16,7 +16,11 @@ ALLOWED_MODULES = frozenset(
 )
 _ALLOWED_LIST = "pandas, numpy, pandas_ta, talib and the harmless part of the standard library, such as math"
 GLOBAL_NAMES = frozenset(api_reference.names_of("global"))
-HINDSIGHT_NAMES = GLOBAL_NAMES | {"Indicator", "Order"}  # `from hindsight import` also finds types to annotate with
+HINDSIGHT_NAMES = GLOBAL_NAMES | {
+    "Candles",
+    "Indicator",
+    "Order",
+}  # `from hindsight import` also finds types to annotate with
 _USUAL_IMPORTS = {
     "np": "import numpy as np",
     "numpy": "import numpy",

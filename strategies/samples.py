@@ -36,5 +36,6 @@ EXAMPLES = (
     Example("sma_crossover"),
     Example("rsi_mean_reversion"),
     Example("leveraged_momentum"),
+    Example("trend_targets"),
 )
 EXAMPLES_BY_SLUG = {example.slug: example for example in EXAMPLES}

@@ -11,6 +11,7 @@ from strategies.problems import Finding, suggest
 type Method = ast.FunctionDef | ast.AsyncFunctionDef
 
 _OBJECT_NAMES = frozenset(dir(object)) | {"__dict__", "__module__", "__annotations__"}
+_NOT_FIELDS = {"symbol", "to_series", "to_frame", "of", "indicator", "first_bar"}  # attributes, but no columns
 _SIZES = ("amount", "notional", "equity_ratio")
 
 
@@ -47,7 +48,9 @@ def check_self_use(methods: Mapping[str, Method], class_names: frozenset[str], t
                 if _is_name(node.func.value, self_name) and name in api and name not in own:
                     yield from _check_call(node, name)
         if method.name == "on_data":
-            yield from _check_bar(method)
+            yield from _check_bar(method, "data", "A bar has")
+        elif method.name == "targets":
+            yield from _check_bar(method, "candles", "Candles have")
 
 
 def _check_attribute(
@@ -118,13 +121,13 @@ def _check_sizes(call: ast.Call, name: str, given: Mapping[str, ast.expr]) -> It
             yield Finding(node, "bad_size", text)
 
 
-def _check_bar(method: Method) -> Iterator[Finding]:
+def _check_bar(method: Method, owner: api_reference.Owner, subject: str) -> Iterator[Finding]:
     """`data.clsoe`: only where `data` still is the bar, that is, nothing in the method binds the name anew."""
     positional = [*method.args.posonlyargs, *method.args.args]
     if len(positional) < 2:
         return
-    bar, attributes = positional[1].arg, frozenset(api_reference.names_of("data"))
-    fields = attributes - {"symbol", "to_series"}
+    bar, attributes = positional[1].arg, frozenset(api_reference.names_of(owner))
+    fields = attributes - _NOT_FIELDS
     if any(isinstance(node, ast.Name) and node.id == bar and _is_store(node) for node in ast.walk(method)):
         return
     for node in _walk_where_bound(method, bar):
@@ -141,7 +144,7 @@ def _check_bar(method: Method) -> Iterator[Finding]:
             continue
         if name not in known and name not in _OBJECT_NAMES:
             close = suggest(name, known)
-            hint = f"Did you mean {close}?" if close else f"A bar has {', '.join(sorted(known))}."
+            hint = f"Did you mean {close}?" if close else f"{subject} {', '.join(sorted(known))}."
             yield Finding(node, "unknown_bar_field", f"There is no {written}. {hint}")
 
 

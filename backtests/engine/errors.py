@@ -39,9 +39,13 @@ class StrategySourceError(BacktestError):
 
 
 class StrategyRunError(BacktestError):
-    """The strategy raised while it ran."""
+    """The strategy raised while it ran. line: of the method that is to blame, where the traceback does not show it."""
 
     code = "strategy_error"
+
+    def __init__(self, message: str, *, line: int = 0) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 class OrderError(BacktestError):

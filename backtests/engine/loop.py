@@ -22,6 +22,7 @@ from typing import Protocol
 
 from backtests.engine.cursor import BarView
 from backtests.engine.portfolio import Account, EventKind
+from backtests.engine.portfolio.follower import Follower, TargetPlan
 from backtests.engine.request import Feed, RunRequest
 from backtests.engine.result import EngineResult
 
@@ -41,6 +42,7 @@ class BoundStrategy(Protocol):
     """A strategy as the loop sees it: a strategy.Session around the user's object, or made by hand in a test."""
 
     is_listening: bool  # whether any hook is overridden; read after bind
+    plan: TargetPlan | None  # of a strategy with `targets`, which is then called no more; read after bind
 
     def bind(self, account: Account, reporter: Reporter | None = None) -> BarView:
         """Called once before the first bar (the cursor stands on the bar before it): keep the account, run
@@ -66,6 +68,30 @@ def run(strategy: BoundStrategy, request: RunRequest, feed: Feed, reporter: Repo
     data = strategy.bind(account, reporter)
     account.open(is_listening=strategy.is_listening)
     pace = Pace(account, reporter)
+    plan = strategy.plan
+    if plan is None:
+        call_bars(strategy, account, data, pace)
+    else:
+        follow_plan(plan, account, pace)
+    account.close()
+    deliver_events(strategy, account)
+    strategy.on_finish()
+    pace.tell(account.cursor.i_bar + 1)
+    return account.result()
+
+
+def follow_plan(plan: TargetPlan, account: Account, pace: "Pace") -> None:
+    """A strategy with `targets` has said everything at the start: the kernels make its orders."""
+    follower = Follower(account.simulation, plan)
+    i_bar = account.first_bar
+    while i_bar < account.n_bars and not account.is_ruined:
+        i_bar = min(i_bar + pace.n_bars, account.n_bars)
+        account.cursor.i_bar = follower.play(i_bar - 1)
+        pace.look(i_bar, is_quiet=True)
+    account.take_log(follower.commands)
+
+
+def call_bars(strategy: BoundStrategy, account: Account, data: BarView, pace: "Pace") -> None:
     i_bar = account.first_bar
     while i_bar < account.n_bars and not account.is_ruined:
         i_to = min(i_bar + pace.n_bars, account.n_bars)
@@ -75,11 +101,6 @@ def run(strategy: BoundStrategy, request: RunRequest, feed: Feed, reporter: Repo
             call_event_bar(strategy, account, data, i_event)
             i_bar = i_event + 1
         pace.look(i_bar, is_quiet=i_bar == i_to and not has_acted)
-    account.close()
-    deliver_events(strategy, account)
-    strategy.on_finish()
-    pace.tell(i_bar)
-    return account.result()
 
 
 def call_quiet_bars(

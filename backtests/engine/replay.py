@@ -16,6 +16,7 @@ _PLAYED = (
     CommandKind.CLOSE_POSITION,
     CommandKind.TARGET,
 )
+_TARGETS = (0, SizeKind.TARGET_RATIO, SizeKind.TARGET_QTY, SizeKind.TARGET_NOTIONAL)  # 0 means the ratio
 _PRICES = ("limit_price", "stop_price", "stop_loss", "take_profit", "trailing_ratio")  # of orders not yet played
 
 
@@ -47,6 +48,7 @@ def check_commands(rows: Rows, first_bar: int, n_bars: int, n_symbols: int, n_ta
         "symbol": (rows["i_symbol"] >= np.where(is_order, 0, -1)) & (rows["i_symbol"] < n_symbols),
         "side": ~is_submit | np.isin(rows["side"], (1, -1)),
         "size kind": ~is_submit | np.isin(rows["size_kind"], (SizeKind.QTY, SizeKind.NOTIONAL, SizeKind.EQUITY_RATIO)),
+        "target": (rows["kind"] != CommandKind.TARGET) | np.isin(rows["size_kind"], _TARGETS),
         "size": ~is_order | (np.isfinite(size) & ~((is_submit | is_close) & ~((size > 0.0) & (size <= most)))),
         "leverage": np.isnan(leverage) | ((leverage >= 1.0) & np.isfinite(leverage)),
         "price": np.all([np.isnan(rows[name]) for name in _PRICES], axis=0),

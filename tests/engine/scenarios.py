@@ -44,6 +44,7 @@ class Script:
         self.script = script or {}
         self.heard = []
         self.is_listening = on_event is not None
+        self.plan = None
         self._on_event = on_event
         self.finished_at = None
 

@@ -47,9 +47,15 @@ def test_the_names_are_there_and_can_be_imported():
         ),
         ("class S(Strategy):\n    def on_data(self, data): pass", 0, "has no initialize"),
         (
-            "class S(Strategy):\n    def initialize(self): pass\n    def targets(self, c): pass",
-            0,
-            "targets.. is not avail",
+            EMPTY + "    def targets(self, candles): pass",
+            3,
+            "has targets, so on_data is never called",
+        ),
+        ("class S(Strategy):\n    def targets(self): pass", 2, r"write `def targets\(self, candles\):`"),
+        (
+            "class S(Strategy):\n    def targets(self, candles): pass\n    def on_fill(self, fill): pass",
+            3,
+            "has targets, so on_fill is never called",
         ),
         (EMPTY.replace("self, data", "self"), 3, "on_data takes other arguments than it gets"),
         (EMPTY + "    def on_fill(self): pass\n", 4, r"write `def on_fill\(self, fill\):`"),

@@ -4,11 +4,13 @@ import inspect
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas_ta
 import pytest
 
 from backtests.engine import indicators
-from backtests.engine.strategy import Bar, Order, Strategy
+from backtests.engine.request import Bars, Feed, Instrument, SymbolFeed
+from backtests.engine.strategy import Bar, Candles, Order, Strategy
 from backtests.engine.strategy.position import OpenPortfolio, OpenPosition
 from backtests.engine.strategy.source import METHODS, PUBLIC_NAMES, register_hindsight
 from strategies import api_reference
@@ -22,11 +24,18 @@ def public_names(cls):
     return {name for name in dir(cls) if not name.startswith("_")}
 
 
+def make_candles():
+    """An object: its columns are set when it is made."""
+    times, price = np.array([60_000]), np.array([1.0])
+    return Candles(Feed((SymbolFeed(Instrument("X"), Bars(times, *[price] * 5)),)), times, 0)
+
+
 @pytest.mark.parametrize(
     ("owner", "cls", "left_out"),
     [
         ("self", Strategy, api_reference.NOT_YET_NAMES),
         ("data", Bar, set()),
+        ("candles", make_candles(), set()),
         ("order", Order, NOT_YET_ON_ORDERS),
         ("position", OpenPosition, set()),
         ("portfolio", OpenPortfolio, set()),

@@ -88,6 +88,23 @@ def test_a_source_needs_one_class_with_its_methods(source, code, words):
     assert words in problem.message
 
 
+def test_targets_alone_make_a_strategy():
+    assert check_source("class S(Strategy):\n    def targets(self, candles):\n        return candles.close\n") == []
+
+
+def test_targets_and_on_data_in_one_class_are_a_problem_and_so_is_a_wrong_column():
+    both = "class S(Strategy):\n    def targets(self, candles): ...\n    def on_data(self, data): ...\n"
+    (problem,) = check_source(both)
+    assert (problem.code, problem.line) == ("two_ways", 3)
+    (problem,) = check_source("class S(Strategy):\n    def targets(self, candles):\n        return candles.clsoe\n")
+    assert (problem.code, problem.message) == (
+        "unknown_bar_field",
+        "There is no candles.clsoe. Did you mean close?",
+    )
+    (problem,) = check_source("class S(Strategy):\n    def targets(self): ...\n")
+    assert "targets(self, candles)" in problem.message
+
+
 @pytest.mark.parametrize(
     ("method", "words"),
     [

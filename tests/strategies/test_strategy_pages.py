@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from strategies import services
 from strategies.models import Strategy
+from strategies.samples import EXAMPLES
 
 FIRST = "class S(Strategy):\n    def initialize(self): ...\n    def on_data(self, data): ...\n"
 SECOND = FIRST + "# second\n"
@@ -38,7 +39,7 @@ def test_the_list_says_which_version_is_newest_and_whether_it_can_run(owner_clie
 def test_the_empty_list_offers_the_samples(owner_client):
     page = text_of(owner_client.get(reverse("strategy_list")))
     assert "No strategies yet" in page
-    assert page.count("Copy and open") == 4
+    assert page.count("Copy and open") == len(EXAMPLES)
 
 
 def test_a_list_of_many_costs_as_few_queries_as_a_list_of_one(

@@ -174,6 +174,7 @@ def test_titles_and_descriptions_of_samples_come_from_their_docstrings():
         "SMA crossover",
         "RSI mean reversion",
         "Leveraged momentum",
+        "Trend as an array",
     ]
     assert all(len(example.description) > 40 for example in EXAMPLES)
 

@@ -51,7 +51,8 @@ def set_size(order: Row, command: Row) -> None:
     order["size_kind"] = command["size_kind"]
     order["is_reduce_only"] = command["is_reduce_only"]
     if command["kind"] == CommandKind.TARGET:
-        order["size_kind"] = SizeKind.TARGET_RATIO
+        if command["size_kind"] < SizeKind.TARGET_RATIO:
+            order["size_kind"] = SizeKind.TARGET_RATIO
     elif command["kind"] == CommandKind.CLOSE_POSITION:
         order["size_kind"] = SizeKind.POSITION_PERCENT
         order["is_reduce_only"] = True
@@ -86,7 +87,7 @@ def find_refusal(sim: Sim, order: Row, steps: int, price: float) -> Reason:
     if steps < 0:
         return Reason.INVALID_QTY
     if steps == 0:
-        return Reason.ALREADY_THERE if order["size_kind"] == SizeKind.TARGET_RATIO else Reason.BELOW_MIN_QTY
+        return Reason.ALREADY_THERE if order["size_kind"] >= SizeKind.TARGET_RATIO else Reason.BELOW_MIN_QTY
     if order["is_reduce_only"]:
         return find_size_refusal(sim, order, closing, closing, price) if closing > 0 else Reason.REDUCE_ONLY
     if sim.rules.run["is_spot"] and order["side"] < 0 and closing < steps:

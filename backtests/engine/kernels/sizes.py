@@ -19,7 +19,7 @@ def resolve_steps(sim: Sim, order: Row, reference_price: float) -> int:
     kind = order["size_kind"]
     if kind == SizeKind.POSITION_PERCENT:
         return _percent_steps(sim, order)
-    if kind == SizeKind.TARGET_RATIO:
+    if kind >= SizeKind.TARGET_RATIO:
         return _target_steps(sim, order, reference_price)
     rule = sim.rules.symbols[order["i_symbol"]]
     if kind == SizeKind.QTY:
@@ -41,12 +41,16 @@ def _percent_steps(sim: Sim, order: Row) -> int:
 @kernel
 def _target_steps(sim: Sim, order: Row, reference_price: float) -> int:
     held = sim.positions[order["i_symbol"]]["steps"]
-    ratio = order["size"]
-    qty = abs(ratio) * max(margin_balance(sim), 0.0) / reference_price
+    size = order["size"]
+    qty = abs(size)
+    if order["size_kind"] == SizeKind.TARGET_RATIO:
+        qty = qty * max(margin_balance(sim), 0.0) / reference_price
+    elif order["size_kind"] == SizeKind.TARGET_NOTIONAL:
+        qty = qty / reference_price
     wanted = to_steps(qty, sim.rules.symbols[order["i_symbol"]])
     if wanted < 0:
         return -1
-    change = (wanted if ratio >= 0.0 else -wanted) - held
+    change = (wanted if size >= 0.0 else -wanted) - held
     order["side"] = 1 if change >= 0 else -1
     return int(abs(change))
 

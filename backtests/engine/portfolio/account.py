@@ -251,6 +251,10 @@ class Account:
         """Rows (kernels.types.COMMAND) of the calls made so far, from `from_seq` on."""
         return self._commands[from_seq : self._n_commands]
 
+    def take_log(self, commands: Rows) -> None:
+        """Commands that were made and played without this account's calls: the log from now on."""
+        self._commands, self._n_commands = commands, len(commands)
+
     @property
     def tags(self) -> tuple[str, ...]:
         return tuple(self._tags)

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backtests.engine.errors import DataError, RequestError
 from backtests.engine.kernels.compiler import entry_of
@@ -20,6 +21,7 @@ from backtests.engine.kernels.state import (
     Rules,
     Store,
 )
+from backtests.engine.kernels.targets import PLAN, follow
 from backtests.engine.kernels.types import COMMAND, EQUITY, FILL, FUNDING, LIQUIDATION, ORDER, TRADE, EventKind
 from backtests.engine.request import (
     Feed,
@@ -71,13 +73,24 @@ class Simulation:
                 entry_of(finish, self.store),
                 entry_of(read_margin_ratio, self.store, 1),
                 entry_of(read_liquidation_level, self.store, 1, 1),
+                entry_of(follow, self.store, commands, np.zeros(1, PLAN), np.zeros(1), 1),
             )
-        self._play, self._look_ahead, self._finish, self._margin_ratio, self._level = Simulation._entries
+        self._play, self._look_ahead, self._finish, self._margin_ratio, self._level, self._follow = Simulation._entries
 
     def play(self, commands: Rows, n_commands: int, i_bar: int) -> None:
         """Play all commands that are not yet played, and the steps up to i_bar."""
         while not self._play(self.store, commands, n_commands, i_bar):
             self._grow()
+
+    def follow(self, commands: Rows, plan: Rows, values: NDArray[np.float64], i_bar: int) -> Rows:
+        """Play the steps up to and with i_bar, and at each close what `values` wants there (kernels/targets.py).
+
+        plan: one row, kept between calls. Returns the log, which is another array when it had to grow.
+        """
+        while not self._follow(self.store, commands, plan, values, i_bar):
+            self._grow()
+            commands = _doubled(commands)
+        return commands
 
     def find_next_event(self, i_from: int, i_to: int) -> int:
         """The first step from i_from on in which anything can happen; i_to when none before it."""

@@ -13,13 +13,16 @@ from backtests.engine.errors import OrderError, ResourceLimitError
 from backtests.engine.frames import Reporter, SilentReporter
 from backtests.engine.indicators import Indicator, Indicators, compute_lines, guess_pane
 from backtests.engine.portfolio import Account, EventKind
+from backtests.engine.portfolio.follower import TargetPlan
 from backtests.engine.request import Bars
 from backtests.engine.strategy.bar import COLUMNS, Bar, BarsBySymbol, make_bar
+from backtests.engine.strategy.candles import Candles
 from backtests.engine.strategy.happenings import ClosedTrade, Fill, FundingPayment
 from backtests.engine.strategy.history import ClosedBars, floor_to_timeframe, larger_bars, own_bars, time_index
 from backtests.engine.strategy.order import Order
 from backtests.engine.strategy.position import OpenPortfolio, OpenPosition
 from backtests.engine.strategy.strategy import Strategy
+from backtests.engine.strategy.targets import make_plan
 
 HOOKS = ("on_order", "on_fill", "on_trade_closed", "on_liquidation", "on_funding")
 MAX_LINES_PER_BAR = 20
@@ -44,6 +47,7 @@ class Session:
             name: getattr(strategy, name) for name in HOOKS if _is_overridden(strategy, name)
         }
         self.is_listening = bool(self._hooks)
+        self.plan: TargetPlan | None = None
         self.can_trade = False
         self.account: Account
         self._histories: dict[tuple[int, str | None], ClosedBars] = {}
@@ -67,9 +71,18 @@ class Session:
         self.portfolio = OpenPortfolio(account, self.positions)
         self.strategy._session = self
         self.strategy.initialize()
-        self.can_trade = True
+        if _is_overridden(self.strategy, "targets"):
+            self.plan = self._ask_targets()
+        self.can_trade = self.plan is None
         self.reporter.progress(0, account.n_bars - account.first_bar, account.margin_balance)
         return self.bar
+
+    def _ask_targets(self) -> TargetPlan:
+        account = self.account
+        candles = Candles(account.feed, account.open_ms, account.first_bar, draw=self._draw)
+        answer = self.strategy.targets(candles)
+        line = getattr(getattr(self.strategy.targets, "__code__", None), "co_firstlineno", 0)
+        return make_plan(answer, candles, max_orders=self.max_orders, line=line)
 
     def on_event(self, kind: EventKind, i_row: int) -> None:
         account = self.account
@@ -150,11 +163,14 @@ class Session:
             shown = line_name if name is None else name if len(lines) == 1 else f"{name} {line_name}"
             aligned = self._align(bars, values)
             made.append(Indicator(shown, aligned, self.account.cursor))
-            if is_drawn and self._n_drawn < MAX_DRAWN_INDICATORS:
-                self._n_drawn += 1
-                guessed = pane or guess_pane(_stem(fn, name), values, bars.low, bars.high)
-                self.reporter.indicator(shown, guessed, aligned)
+            if is_drawn:
+                self._draw(shown, pane or guess_pane(_stem(fn, name), values, bars.low, bars.high), aligned)
         return made[0] if len(made) == 1 else Indicators(made)
+
+    def _draw(self, name: str, pane: str, values: NDArray[np.float64]) -> None:
+        if self._n_drawn < MAX_DRAWN_INDICATORS:
+            self._n_drawn += 1
+            self.reporter.indicator(name, pane, values)
 
     def is_period_start(self, period: str) -> bool:
         flags = self._period_starts.get(period)

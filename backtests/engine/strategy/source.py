@@ -20,15 +20,18 @@ from backtests.engine.errors import (
 )
 from backtests.engine.frames import ErrorFrame
 from backtests.engine.indicators import Indicator, crossed_above, crossed_below
+from backtests.engine.strategy.candles import Candles
 from backtests.engine.strategy.order import Order
 from backtests.engine.strategy.param import Param, resolve_params
 from backtests.engine.strategy.strategy import Strategy
+from backtests.engine.strategy.targets import Targets
 
 FILENAME = "strategy.py"
 MODULE = "strategy_source"
 METHODS = {
     "initialize": ("self",),
     "on_data": ("self", "data"),
+    "targets": ("self", "candles"),
     "on_order": ("self", "order"),
     "on_fill": ("self", "fill"),
     "on_trade_closed": ("self", "trade"),
@@ -39,6 +42,7 @@ METHODS = {
 PUBLIC_NAMES: dict[str, Any] = {
     "Strategy": Strategy,
     "Param": Param,
+    "Targets": Targets,
     "crossed_above": crossed_above,
     "crossed_below": crossed_below,
     "ta": pandas_ta,
@@ -48,7 +52,7 @@ PUBLIC_NAMES: dict[str, Any] = {
 def register_hindsight() -> ModuleType:
     """Make `import hindsight` work: the names that a source finds without importing, and the types for annotations."""
     module = ModuleType("hindsight", "What strategies are written with.")
-    vars(module).update(PUBLIC_NAMES, Indicator=Indicator, Order=Order)
+    vars(module).update(PUBLIC_NAMES, Candles=Candles, Indicator=Indicator, Order=Order)
     sys.modules["hindsight"] = module
     return module
 
@@ -101,6 +105,7 @@ def _find_class(module: ModuleType) -> type[Strategy]:
         names = ", ".join(c.__name__ for c in leaves)
         raise StrategySourceError(f"There are several strategies ({names}): keep one class that inherits Strategy.")
     _check_methods(leaves[0])
+    _check_way(leaves[0])
     return leaves[0]
 
 
@@ -108,11 +113,6 @@ def _check_methods(found: type[Strategy]) -> None:
     for name, arguments in METHODS.items():
         method = getattr(found, name)
         if method is getattr(Strategy, name):
-            if name in ("initialize", "on_data"):
-                hint = " (targets() is not available yet)" if hasattr(found, "targets") else ""
-                raise StrategySourceError(
-                    f"{found.__name__} has no {name}: write `def {name}({', '.join(arguments)}):`{hint}."
-                )
             continue
         line = getattr(getattr(method, "__code__", None), "co_firstlineno", 0)
         if not callable(method):
@@ -125,12 +125,29 @@ def _check_methods(found: type[Strategy]) -> None:
             ) from None
 
 
+def _check_way(found: type[Strategy]) -> None:
+    """It is called at every bar, or it answers once with an array: one of the two."""
+    has = {name for name in METHODS if getattr(found, name) is not getattr(Strategy, name)}
+    needed = () if "targets" in has else ("initialize", "on_data")
+    for name in needed:
+        if name not in has:
+            raise StrategySourceError(
+                f"{found.__name__} has no {name}: write `def {name}({', '.join(METHODS[name])}):`."
+            )
+    unheard = [name for name in METHODS if name in has - {"initialize", "targets", "on_finish"}]
+    if "targets" in has and unheard:
+        line = getattr(getattr(getattr(found, unheard[0]), "__code__", None), "co_firstlineno", 0)
+        raise StrategySourceError(
+            f"{found.__name__} has targets, so {unheard[0]} is never called: keep one of the two.", line=line
+        )
+
+
 def describe_error(error: BaseException, source: str, bar_time_ms: int | None) -> ErrorFrame:
     """What a user needs to act: code, message, line, source line, bar time, and the strategy's own frames."""
     if isinstance(error, StrategySourceError):
         return ErrorFrame(error.code, str(error), error.line, _line_of(source, error.line), bar_time_ms, "")
     frames = [frame for frame in _extract(error.__traceback__) if frame.filename == FILENAME]
-    line = (frames[-1].lineno or 0) if frames else 0
+    line = (frames[-1].lineno or 0) if frames else getattr(error, "line", 0)
     return ErrorFrame(
         code=_code_of(error, is_users=bool(frames)),
         message=_message_of(error),

@@ -12,6 +12,7 @@ from backtests.engine.indicators import Indicator, Indicators
 from backtests.engine.request import ParamValue
 from backtests.engine.strategy import order as words
 from backtests.engine.strategy.bar import Bar, BarsBySymbol
+from backtests.engine.strategy.candles import Candles
 from backtests.engine.strategy.happenings import ClosedTrade, Fill, FundingPayment
 from backtests.engine.strategy.history import read_count
 from backtests.engine.strategy.order import Order
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Strategy:
-    """Inherit it, write `initialize(self)` and `on_data(self, data)`."""
+    """Inherit it, write `initialize(self)` and `on_data(self, data)`; or `targets(self, candles)` alone."""
 
     warmup_bars: ClassVar[int] = 0  # bars before the span that indicators and history may use
     _session: "Session"
@@ -33,6 +34,10 @@ class Strategy:
 
     def on_data(self, data: Bar) -> None:
         """Called at the close of every bar of the span."""
+
+    def targets(self, candles: Candles) -> Any:
+        """Instead of on_data: the wanted position at the close of each bar, as Targets or an array, in one call."""
+        raise NotImplementedError
 
     # Hooks, all optional; they are called in the order of events, before on_data of the same bar.
     def on_order(self, order: Order) -> None:

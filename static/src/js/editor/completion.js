@@ -12,7 +12,7 @@ function describe(entry) {
   const box = document.createElement("div");
   box.className = "api-info";
   const title = document.createElement("code");
-  const owner = ["self", "data", "order", "ta"].includes(entry.owner) && entry.kind !== "hook" ? `${entry.owner}.` : "";
+  const owner = ["self", "data", "candles", "order", "ta"].includes(entry.owner) && entry.kind !== "hook" ? `${entry.owner}.` : "";
   title.textContent = `${owner}${entry.name}${entry.signature.startsWith("(") ? entry.signature : ""}`;
   const text = document.createElement("p");
   text.textContent = entry.doc;
@@ -36,6 +36,7 @@ const optionsOf = (owner) => namesOf(owner).map(toOption);
 const members = {
   self: namesOf("self").filter((entry) => entry.kind !== "hook").map(toOption),
   data: optionsOf("data"),
+  candles: optionsOf("candles"),
   order: optionsOf("order"),
   ta: optionsOf("ta"),
 };

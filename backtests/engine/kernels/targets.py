@@ -1,0 +1,134 @@
+"""Arrays of targets: the commands that they come to are made here, and played as any other."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtests.engine.kernels.account import margin_balance
+from backtests.engine.kernels.bars import set_marks_at_close
+from backtests.engine.kernels.commands import play_command
+from backtests.engine.kernels.compiler import entry_kernel, kernel
+from backtests.engine.kernels.play import advance, has_room
+from backtests.engine.kernels.state import Row, Rows, Sim, Store, open_store
+from backtests.engine.kernels.types import CommandKind, OrderStatus, SizeKind
+
+PLAN = np.dtype(
+    [
+        ("size_kind", "i1"),  # TARGET_RATIO, TARGET_QTY or TARGET_NOTIONAL
+        ("leverage", "f8"),  # NaN: the run's
+        ("stop_loss_ratio", "f8"),  # NaN: none
+        ("take_profit_ratio", "f8"),  # NaN: none
+        ("band", "f8"),  # the drift beyond which the position is set right; infinite: never
+        # How far it is:
+        ("i_next", "i8"),  # the first bar whose value is not yet looked at
+        ("value", "f8"),  # the last value that was not NaN
+        ("i_order", "i8"),  # the last order made; -1 none
+    ]
+)
+
+type Values = NDArray[np.float64]
+
+
+@entry_kernel
+def follow(store: Store, commands: Rows, plans: Rows, values: Values, i_bar: int) -> bool:
+    """Play the steps up to and with i_bar, and at the close of each what its value asks for; commands keeps the log.
+
+    False when a table may run out of rows: let the tables and the log grow and call again; nothing is done twice.
+    """
+    sim = open_store(store)
+    account = sim.account
+    plan = plans[0]
+    while True:
+        step = find_next_look(sim, plan, values, i_bar + 1)
+        if not advance(sim, min(step, i_bar)):
+            return False
+        if step > i_bar or account["is_ruined"]:
+            return True
+        if not has_room(sim, 1) or account["n_commands"] + 2 > commands.shape[0]:
+            return False
+        plan["i_next"] = step + 1
+        if is_order_wanted(sim, plan, values[step], step):
+            make_target(sim, plan, commands, step)
+
+
+@kernel
+def find_next_look(sim: Sim, plan: Row, values: Values, i_to: int) -> int:
+    """The next bar at whose close an order may be wanted; i_to when none before it."""
+    i_from = plan["i_next"]
+    if plan["band"] < np.inf and (sim.account["n_open"] > 0 or sim.account["n_waiting"] > 0):
+        return int(min(i_from, i_to))
+    value = plan["value"]
+    for i in range(i_from, i_to):
+        if values[i] != value and not np.isnan(values[i]):
+            return i
+    return i_to
+
+
+@kernel
+def is_order_wanted(sim: Sim, plan: Row, value: float, i_bar: int) -> bool:
+    """Whether the value is new, or the position has drifted out of the band around the old one."""
+    if value != plan["value"] and not np.isnan(value):
+        plan["value"] = value
+        return True
+    if sim.positions[0]["steps"] == 0 or plan["value"] == 0.0 or is_waiting(sim, plan["i_order"]):
+        return False
+    set_marks_at_close(sim, sim.market.first_fine[i_bar + 1] - 1)
+    position = sim.positions[0]
+    held = position["qty"] * position["mark"]
+    if plan["size_kind"] == SizeKind.TARGET_RATIO:
+        held /= margin_balance(sim)
+    return bool(abs(held - plan["value"]) > plan["band"])
+
+
+@kernel
+def is_waiting(sim: Sim, i_order: int) -> bool:
+    return bool(i_order >= 0 and sim.books.orders[i_order]["status"] <= OrderStatus.PARTLY_FILLED)
+
+
+@kernel
+def make_target(sim: Sim, plan: Row, commands: Rows, i_bar: int) -> None:
+    """An order for the plan's value, in place of the one before it where that still waits."""
+    if is_waiting(sim, plan["i_order"]):
+        write_command(sim, commands, i_bar, CommandKind.CANCEL, plan["i_order"])
+        play_last(sim, commands)
+    plan["i_order"] = sim.account["n_orders"]
+    write_command(sim, commands, i_bar, CommandKind.TARGET, plan["i_order"])
+    command = commands[sim.account["n_commands"]]
+    command["i_symbol"] = 0
+    command["size_kind"] = plan["size_kind"]
+    command["size"] = plan["value"]
+    command["stop_loss"] = plan["stop_loss_ratio"]
+    command["take_profit"] = plan["take_profit_ratio"]
+    command["leverage"] = plan["leverage"]
+    play_last(sim, commands)
+
+
+@kernel
+def write_command(sim: Sim, commands: Rows, i_bar: int, kind: CommandKind, i_order: int) -> None:
+    """The next row of the log, with nothing given but this."""
+    n_commands = sim.account["n_commands"]
+    command = commands[n_commands]
+    command["i_bar"] = i_bar
+    command["seq"] = n_commands
+    command["kind"] = kind
+    command["i_symbol"] = -1
+    command["order_id"] = i_order
+    command["side"] = 0
+    command["size_kind"] = 0
+    command["size"] = np.nan
+    command["limit_price"] = np.nan
+    command["stop_price"] = np.nan
+    command["stop_loss"] = np.nan
+    command["take_profit"] = np.nan
+    command["trailing_ratio"] = np.nan
+    command["leverage"] = np.nan
+    command["is_reduce_only"] = False
+    command["is_post_only"] = False
+    command["good_for_bars"] = 0
+    command["i_tag"] = -1
+
+
+@kernel
+def play_last(sim: Sim, commands: Rows) -> None:
+    command = commands[sim.account["n_commands"]]
+    sim.account["n_commands"] += 1
+    play_command(sim, command)

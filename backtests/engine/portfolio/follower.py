@@ -1,0 +1,68 @@
+"""Follower: an array of targets on its way through a simulation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtests.engine.errors import ResourceLimitError
+from backtests.engine.kernels.targets import PLAN
+from backtests.engine.kernels.types import COMMAND, SizeKind
+from backtests.engine.portfolio.simulation import Simulation
+from backtests.engine.result import Rows
+
+FIRST_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TargetPlan:
+    """The wanted position of the primary symbol at the close of each bar of the timeline, warm-up included.
+
+    values: float64, NaN where nothing changes; in units of size_kind (TARGET_RATIO, TARGET_QTY, TARGET_NOTIONAL).
+    Numbers that are not given are NaN; an infinite band means that drift is left alone.
+    """
+
+    values: NDArray[np.float64]
+    size_kind: SizeKind
+    leverage: float
+    stop_loss_ratio: float
+    take_profit_ratio: float
+    band: float
+    max_orders: int | None = None  # commands that a run may make
+
+    def to_row(self, first_bar: int) -> Rows:
+        """kernels.targets.PLAN as it stands before the first bar of the span: flat."""
+        row = np.zeros(1, PLAN)
+        for name in ("size_kind", "leverage", "stop_loss_ratio", "take_profit_ratio", "band"):
+            row[name] = getattr(self, name)
+        row["i_next"], row["i_order"] = first_bar, -1
+        return row
+
+
+class Follower:
+    """Plays a plan; the log that it makes is the one that a replay takes."""
+
+    def __init__(self, simulation: Simulation, plan: TargetPlan) -> None:
+        self._simulation = simulation
+        self._plan = plan
+        self._values = np.ascontiguousarray(plan.values, np.float64)
+        self._row = plan.to_row(simulation.first_bar)
+        self._commands = np.zeros(FIRST_ROWS, COMMAND)
+
+    def play(self, i_bar: int) -> int:
+        """Up to and with the close of this bar. Returns the bar reached: an earlier one where the account is ruined.
+
+        Raises ResourceLimitError when more orders were made than a run may make.
+        """
+        self._commands = self._simulation.follow(self._commands, self._row, self._values, i_bar)
+        account = self._simulation.account
+        n_orders = int(account["n_commands"][0])
+        if self._plan.max_orders is not None and n_orders > self._plan.max_orders:
+            why = f"A run may make at most {self._plan.max_orders:,} orders."
+            raise ResourceLimitError("max_orders", self._plan.max_orders, n_orders, why)
+        return int(account["i_bar"][0]) if account["is_ruined"][0] else i_bar
+
+    @property
+    def commands(self) -> Rows:
+        """Those made so far (kernels.types.COMMAND); a view that is good until the next call."""
+        return self._commands[: int(self._simulation.account["n_commands"][0])]
