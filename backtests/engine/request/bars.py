@@ -37,6 +37,8 @@ class Bars:
                 raise DataError(f"Bar {int(np.argmin(np.isfinite(column)))} has a {name} that is not a number.")
         if len(self) and not bool(np.all(self.low > 0)):
             raise DataError(f"Bar {int(np.argmin(self.low > 0))} has a price that is not above zero.")
+        if len(self) and not bool(np.all(self.volume >= 0)):
+            raise DataError(f"Bar {int(np.argmin(self.volume >= 0))} has a negative volume.")
         is_inside = (self.low <= np.minimum(self.open, self.close)) & (self.high >= np.maximum(self.open, self.close))
         if not bool(np.all(is_inside)):
             raise DataError(f"Bar {int(np.argmin(is_inside))} opens or closes outside its low and high.")
@@ -52,6 +54,19 @@ class FundingEvents:
     time_ms: IntArray
     rate: FloatArray
     mark_price: FloatArray
+
+    def __post_init__(self) -> None:
+        if not len(self.time_ms) == len(self.rate) == len(self.mark_price):
+            raise DataError("The columns of the funding events differ in length.")
+        if not bool(np.all(np.diff(self.time_ms) >= 0)):
+            raise DataError(
+                f"Funding event {int(np.argmax(np.diff(self.time_ms) < 0)) + 1} comes before its predecessor."
+            )
+        if not bool(np.all(np.isfinite(self.rate))):
+            raise DataError(f"Funding event {int(np.argmin(np.isfinite(self.rate)))} has a rate that is not a number.")
+        is_price = np.isnan(self.mark_price) | ((self.mark_price > 0) & np.isfinite(self.mark_price))
+        if not bool(np.all(is_price)):
+            raise DataError(f"Funding event {int(np.argmin(is_price))} has a mark price that is not above zero.")
 
     def __len__(self) -> int:
         return len(self.time_ms)

@@ -1,5 +1,6 @@
 """What the exchange says about a symbol: filters, margin tiers, liquidation fee. Dated, never constants in code."""
 
+import math
 from dataclasses import dataclass
 
 from backtests.engine.errors import DataError
@@ -31,8 +32,11 @@ class Instrument:
     tiers_as_of: str = ""
 
     def __post_init__(self) -> None:
-        if not self.step_size > 0 or self.tick_size < 0 or self.min_qty < 0 or self.min_notional < 0:
+        sizes = (self.tick_size, self.step_size, self.min_qty, self.min_notional)
+        if not all(0 <= size < math.inf for size in sizes) or not self.step_size > 0:
             raise DataError(f"{self.symbol}: tick, step and minimum sizes must not be negative, and the step not zero.")
+        if not 0 <= self.liquidation_fee_rate < 1:
+            raise DataError(f"{self.symbol}: the liquidation fee is a ratio of at least 0 and below 1.")
         check_tiers(self.tiers, self.symbol)
 
 
@@ -47,6 +51,8 @@ def check_tiers(tiers: tuple[MarginTier, ...], symbol: str = "") -> None:
             )
         if not tier.cap > tier.floor:
             raise DataError(f"{where} ends at {tier.cap:g}, not above its start {tier.floor:g}.")
+        if not math.isfinite(tier.cumulative):
+            raise DataError(f"{where} needs a cumulative amount that is a number.")
         if not 0 < tier.maintenance_rate < 1 or not tier.max_leverage >= 1:
             raise DataError(f"{where} needs a maintenance rate between 0 and 1 and a maximum leverage of at least 1.")
         if i and (
