@@ -39,7 +39,15 @@ _WHERE = {
     "backtests.engine.result": ("CommandLog", "EngineResult"),
     "backtests.engine.loop": ("BoundStrategy", "Reporter", "run"),
     "backtests.engine.replay": ("replay",),
-    "backtests.engine.strategy": ("Candles", "Param", "Session", "Strategy", "Targets", "load_strategy"),
+    "backtests.engine.strategy": (
+        "Candles",
+        "Param",
+        "Session",
+        "Strategy",
+        "Targets",
+        "load_strategy",
+        "make_strategy",
+    ),
     "backtests.engine.targets": ("follow_targets", "run_targets"),
     "backtests.engine.portfolio.account": ("Account",),
     "backtests.engine.portfolio.domain": (

@@ -1,5 +1,6 @@
 """The exchange's formulas as plain functions, over the kernels that the engine itself uses."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,18 +27,20 @@ def liquidation_price(
     side: +1 long, -1 short. Isolated: wallet_balance is the position's isolated wallet. Cross: the cross wallet,
     with the maintenance margin and the signed unrealised PnL of the other positions. A long's maximum over the
     tiers, a short's minimum; at or below 0 a long cannot be liquidated and a short is due already: None.
+    Raises ValueError for what is no position, DataError for tiers that are none.
     """
-    if side not in (1, -1) or not qty > 0.0 or not entry_price > 0.0:
-        raise ValueError("side is +1 or -1, qty and entry_price are above zero")
     balance = wallet_balance - other_maintenance_margin + other_unrealized_pnl
+    is_possible = side in (1, -1) and 0.0 < qty < math.inf and 0.0 < entry_price < math.inf
+    if not (is_possible and math.isfinite(balance)):
+        raise ValueError("side is +1 or -1, qty and entry_price are above zero, and all of it are numbers")
     level = float(liquidation_level(side, float(qty), float(entry_price), float(balance), tier_rows(tiers)))
     return level if level > 0.0 else None
 
 
 def maintenance_margin(*, notional: float, tiers: Sequence[MarginTier]) -> float:
     """notional (>= 0, quote currency) x the rate of its tier - the tier's cumulative amount."""
-    if not notional >= 0.0:
-        raise ValueError("notional is not negative")
+    if not 0.0 <= notional < math.inf:
+        raise ValueError("notional is a number and not negative")
     rows = tier_rows(tiers)
     return float(maintenance_of(rows, len(rows), float(notional)))
 

@@ -6,7 +6,7 @@ from backtests.engine.strategy.candles import Candles
 from backtests.engine.strategy.order import Order
 from backtests.engine.strategy.param import Param
 from backtests.engine.strategy.session import Session
-from backtests.engine.strategy.source import describe_error, load_strategy, register_hindsight
+from backtests.engine.strategy.source import describe_error, load_strategy, make_strategy, register_hindsight
 from backtests.engine.strategy.strategy import Strategy
 from backtests.engine.strategy.targets import Targets
 
@@ -23,5 +23,6 @@ __all__ = [
     "crossed_below",
     "describe_error",
     "load_strategy",
+    "make_strategy",
     "register_hindsight",
 ]

@@ -64,7 +64,14 @@ def load_strategy(source: str, params: Mapping[str, Any] | None = None) -> Strat
     fit it, and whatever the module's own top-level code raises.
     """
     register_hindsight()
-    strategy_class = _find_class(_execute(source))
+    return make_strategy(_find_class(_execute(source)), params)
+
+
+def make_strategy[S: Strategy](strategy_class: type[S], params: Mapping[str, Any] | None = None) -> S:
+    """An object of the class with its parameters in place; those not given have their defaults.
+
+    Raises RequestError for parameters that do not fit the class.
+    """
     values = resolve_params(strategy_class, params or {})
     strategy = strategy_class.__new__(strategy_class)
     vars(strategy).update(values, _params=values)
