@@ -12,8 +12,9 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from backtests import artifacts
+from backtests.engine.kernels.types import EQUITY, FILL, FUNDING, LIQUIDATION, ORDER, TRADE
 from backtests.engine.metrics import EquityCurve, buy_and_hold, compute_curve_metrics, compute_metrics
-from backtests.engine.request import Bars, Feed, RunRequest
+from backtests.engine.request import TIMEFRAME_MS, Bars, Feed, PathRule, RunRequest, timeframe_to_ms
 from backtests.engine.result import EngineResult
 from backtests.models import BacktestRun
 from backtests.run_report import (
@@ -61,7 +62,7 @@ def build_report(
         },
         tags=result.tags,
         counters=dict(result.counters),
-        warnings=_warnings(run_data, result),
+        warnings=_warnings(request, run_data, result),
         log=outcome.log,
         drawn=drawn,
         versions=read_versions(),
@@ -124,6 +125,11 @@ def _read_report(artifact_dir: str) -> RunReport:
 _keep_report = lru_cache(maxsize=2)(_read_report)  # a year of 1m bars is about 60 MB
 
 
+_DECLARED = {
+    "orders": ORDER, "fills": FILL, "trades": TRADE, "equity": EQUITY, "funding": FUNDING, "liquidations": LIQUIDATION
+}  # fmt: skip
+
+
 class _StoredTables(Mapping[str, Rows]):
     """The tables of a result folder, each read once, when it is first needed."""
 
@@ -133,7 +139,7 @@ class _StoredTables(Mapping[str, Rows]):
 
     def __getitem__(self, name: str) -> Rows:
         if name not in self._read:
-            self._read[name] = artifacts.load_table(self._folder, name)
+            self._read[name] = _as_declared(name, artifacts.load_table(self._folder, name))
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -143,13 +149,27 @@ class _StoredTables(Mapping[str, Rows]):
         return sum(1 for _ in self)
 
 
+def _as_declared(name: str, rows: Rows) -> Rows:
+    """Rows of record with today's columns: a result of an older version lacks those that came later."""
+    declared = _DECLARED.get(name)
+    if declared is None or rows.dtype.names == declared.names:
+        return rows
+    found = np.zeros(len(rows), declared)
+    for column in declared.names or ():
+        if column in (rows.dtype.names or ()):
+            found[column] = rows[column]
+        elif declared[column].kind == "f":
+            found[column] = np.nan
+    return found
+
+
 def _benchmark_table(curve: EquityCurve) -> Rows:
     table = np.zeros(len(curve.time_ms), BENCHMARK)
     table["time_ms"], table["equity"] = curve.time_ms, curve.equity
     return table
 
 
-def _warnings(run_data: RunData, result: EngineResult) -> tuple[ReportWarning, ...]:
+def _warnings(request: RunRequest, run_data: RunData, result: EngineResult) -> tuple[ReportWarning, ...]:
     found = [ReportWarning(warning.code, warning.message) for warning in run_data.warnings]
     if result.is_ruined:
         found.insert(0, ReportWarning("ruined", "The account was ruined: equity fell to zero and the run ended there."))
@@ -158,7 +178,21 @@ def _warnings(run_data: RunData, result: EngineResult) -> tuple[ReportWarning, .
     if n := result.n_orders_rejected:
         were = "orders were" if n > 1 else "order was"
         found.append(ReportWarning("orders_rejected", f"{n:,} {were} rejected; the order table says why."))
+    if n := result.counters.get("ambiguous_bars", 0):
+        found.append(ReportWarning("ambiguous_bars", _say_ambiguous(request, n)))
     return tuple(found)
+
+
+def _say_ambiguous(request: RunRequest, n: int) -> str:
+    took = "adverse" if request.path is PathRule.PESSIMISTIC else "favourable"
+    finest = request.intrabar_timeframe or request.timeframe
+    text = (
+        f"In {n:,} of the {finest} bars the candle does not tell which extreme came first, and the other order would"
+        f" have given other fills. The run took the {took} one first; the trades concerned are marked."
+    )
+    if timeframe_to_ms(finest) > min(TIMEFRAME_MS.values()):
+        text += " A run whose path inside a bar comes from finer candles leaves fewer of them."
+    return text
 
 
 def _draw(outcome: RunOutcome, result: EngineResult) -> tuple[tuple[DrawnSeries, ...], Rows, Rows]:

@@ -98,6 +98,7 @@ class RunReport:
             "n_orders": self.n_orders,
             "n_orders_rejected": self.n_orders_rejected,
             "n_fills": self.n_fills,
+            "n_ambiguous_bars": self.counters.get("ambiguous_bars"),  # None: nobody counted
             "n_trades": self.metrics["total_trades"].value,
             "initial_balance": self.initial_balance,
             "final_equity": self.final_equity,

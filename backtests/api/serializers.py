@@ -1,14 +1,21 @@
 """Shapes of runs in the API. Input is only described here; RunRequest and the services validate it."""
 
+from enum import IntEnum
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from backtests.engine.kernels.types import ExitReason, OrderKind, OrderStatus, Reason, SizeKind
 from backtests.engine.request import FillPolicy, LimitFill, MarginMode, PathRule, TradingMarket
 from backtests.models import BacktestRun
 from backtests.presentation.runs import percent_done
+
+
+def _words(codes: type[IntEnum]) -> list[str]:
+    return [code.name.lower() for code in codes]
+
 
 OBJECT = {"type": "object", "additionalProperties": True}
 NUMBERS = {"type": "object", "additionalProperties": {"type": "number", "nullable": True}}
@@ -165,6 +172,7 @@ class RunSerializer(serializers.ModelSerializer[BacktestRun]):
         names = {
             "self": "api_backtest",
             "cancel": "api_backtest_cancel",
+            "orders": "api_backtest_orders",
             "trades": "api_backtest_trades",
             "equity": "api_backtest_equity",
             "page": "run_detail",
@@ -181,7 +189,7 @@ class MetricSerializer(serializers.Serializer[Any]):
 
 
 class TradeSerializer(serializers.Serializer[Any]):
-    """A round trip. Money in quote currency; pnl = gross_pnl - fees + funding - liquidation_loss."""
+    """A round trip. Money in quote currency; pnl = gross_pnl - fees + funding - liquidation_loss + covered."""
 
     trade_id = serializers.IntegerField()
     symbol = serializers.CharField()
@@ -190,21 +198,62 @@ class TradeSerializer(serializers.Serializer[Any]):
     i_bar_exit = serializers.IntegerField(allow_null=True)
     entry_ms = serializers.IntegerField()
     exit_ms = serializers.IntegerField(allow_null=True, help_text="Null while open.")
-    qty = serializers.FloatField()
+    qty = serializers.FloatField(help_text="Opened in all.")
     entry_price = serializers.FloatField()
     exit_price = serializers.FloatField(allow_null=True)
+    closed_qty = serializers.FloatField(help_text="So far.")
     leverage = serializers.FloatField()
     initial_margin = serializers.FloatField()
     gross_pnl = serializers.FloatField()
     fees = serializers.FloatField()
     funding = serializers.FloatField(help_text="Positive when received.")
     liquidation_loss = serializers.FloatField()
+    covered = serializers.FloatField(help_text="Of losses beyond the margin, borne by the insurance fund.")
     pnl = serializers.FloatField()
     mae = serializers.FloatField()
     mfe = serializers.FloatField()
     n_fills = serializers.IntegerField()
-    exit_reason = serializers.CharField()
+    exit_reason = serializers.ChoiceField(choices=_words(ExitReason))
+    is_ambiguous = serializers.BooleanField(
+        help_text="A bar of it does not tell which extreme came first; the other order would have changed its fills."
+    )
     tag = serializers.CharField(allow_blank=True)
+
+
+class OrderSerializer(serializers.Serializer[Any]):
+    """An order with its end. Null: not given, or not known yet."""
+
+    order_id = serializers.IntegerField()
+    parent_id = serializers.IntegerField(allow_null=True, help_text="The entry that an attached order belongs to.")
+    i_bar = serializers.IntegerField(help_text="Submitted at the close of this bar.")
+    time_ms = serializers.IntegerField()
+    symbol = serializers.CharField()
+    side = serializers.IntegerField(help_text="+1 buy, -1 sell")
+    kind = serializers.ChoiceField(choices=_words(OrderKind))
+    size_kind = serializers.ChoiceField(choices=_words(SizeKind))
+    size = serializers.FloatField(allow_null=True, help_text="As asked; what it counts is in size_kind.")
+    qty = serializers.FloatField(allow_null=True, help_text="What that came to, in base units.")
+    limit_price = serializers.FloatField(allow_null=True)
+    stop_price = serializers.FloatField(allow_null=True, help_text="The trigger; of a trailing stop its last level.")
+    trailing_ratio = serializers.FloatField(allow_null=True)
+    share = serializers.FloatField(allow_null=True, help_text="Of its entry, that a take-profit closes.")
+    leverage = serializers.FloatField(allow_null=True)
+    is_reduce_only = serializers.BooleanField()
+    is_post_only = serializers.BooleanField()
+    good_for_bars = serializers.IntegerField(help_text="0: until cancelled.")
+    status = serializers.ChoiceField(choices=_words(OrderStatus))
+    reason = serializers.ChoiceField(choices=_words(Reason), help_text="Why it was rejected, cancelled or expired.")
+    filled_qty = serializers.FloatField()
+    average_price = serializers.FloatField(allow_null=True)
+    i_bar_done = serializers.IntegerField(allow_null=True)
+    tag = serializers.CharField(allow_blank=True)
+
+
+class OrderPageSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = OrderSerializer(many=True)
 
 
 class TradePageSerializer(serializers.Serializer[Any]):

@@ -20,6 +20,7 @@ from backtests import services
 from backtests.api.serializers import (
     EquityPageSerializer,
     MetricSerializer,
+    OrderPageSerializer,
     RunRequestSerializer,
     RunSerializer,
     TradePageSerializer,
@@ -29,6 +30,7 @@ from backtests.engine.errors import RequestError
 from backtests.engine.metrics import METRICS
 from backtests.forms import RunFilter
 from backtests.models import BacktestRun, BacktestRunQuerySet
+from backtests.presentation.orders import FATES, choose_orders
 from backtests.presentation.tables import to_records
 from backtests.reports import load_report
 from backtests.run_report import Rows, RunReport
@@ -138,13 +140,17 @@ class RunRowsView(RunAPIView):
     pagination_class = RowPagination
     table = ""
 
+    def choose(self, rows: Rows) -> Rows:
+        """The rows that are asked for."""
+        return rows
+
     def list_rows(self, run_id: Any) -> Response:
         run = self.find_run(run_id)
         if run.status != BacktestRun.Status.SUCCEEDED:
             raise Refused("", "no_result", f"This run has no result: it is {run.status}.", status.HTTP_409_CONFLICT)
         try:
             report = load_report(run)
-            records = _Records(report.tables[self.table], report)
+            records = _Records(self.choose(report.tables[self.table]), report)
         except ArtifactError as error:
             raise Refused("", "result_missing", str(error), status.HTTP_410_GONE) from error
         pages = self.pagination_class()
@@ -156,6 +162,28 @@ PAGING = [
     OpenApiParameter("limit", int, description=f"Rows of a page, at most {MAX_PAGE}; default 1000."),
     OpenApiParameter("offset", int, description="Rows to leave out before the page."),
 ]
+
+
+FATE = OpenApiParameter("status", str, enum=list(FATES), description="Only orders that ended so.")
+
+
+@extend_schema(tags=["backtests"], parameters=[*PAGING, FATE])
+class RunOrdersView(RunRowsView):
+    table = "orders"
+
+    def choose(self, rows: Rows) -> Rows:
+        fate = self.request.query_params.get("status", "")
+        if fate and fate not in FATES:
+            raise Refused("status", "unknown_choice", f"There is no such status. Use one of: {', '.join(FATES)}.")
+        return choose_orders(rows, fate)
+
+    @extend_schema(
+        operation_id="backtest_orders",
+        summary="Orders of a result, each with its end and the reason",
+        responses={200: OrderPageSerializer, 400: RefusalSerializer, 409: RefusalSerializer},
+    )
+    def get(self, request: Request, run_id: Any) -> Response:
+        return self.list_rows(run_id)
 
 
 @extend_schema(tags=["backtests"], parameters=PAGING)

@@ -15,7 +15,7 @@ from backtests.charts.marks import list_marks
 from backtests.engine.request import Bars
 from backtests.run_report import DrawnSeries, Rows, RunReport
 
-CHART_VERSION = 1  # part of the address of a chart: raise it when the same run should give another figure
+CHART_VERSION = 2  # part of the address of a chart: raise it when the same run should give another figure
 DENSITY_BINS = 120
 MAX_NAME = 60
 
@@ -94,8 +94,14 @@ class _Panes:
         trades = self.report.tables["trades"]
         view = self.view
         ends = np.where(trades["exit_ms"] < 0, np.iinfo(np.int64).max, trades["exit_ms"])
-        is_seen = (trades["i_symbol"] == 0) & (trades["entry_ms"] <= view.to_ms) & (ends >= view.from_ms)
-        seen = trades[is_seen]
+        is_seen = (trades["entry_ms"] <= view.to_ms) & (ends >= view.from_ms)
+        seen = trades[is_seen & (trades["i_symbol"] == 0)]
+        n_others = int(np.count_nonzero(is_seen)) - len(seen)
+        others = f" {n_others:,} of other symbols are in the Trades tab." if n_others else ""
+        return self._mark(seen) + others
+
+    def _mark(self, seen: Rows) -> str:
+        view = self.view
         if not len(seen):
             return "No trade in view."
         if len(seen) > view.max_trades_marked:

@@ -17,7 +17,7 @@ from accounts.http import AuthedRequest
 from backtests.artifacts import ArtifactError
 from backtests.charts import CHART_VERSION, ChartView, draw_run
 from backtests.models import BacktestRun
-from backtests.presentation import facts, figures, tables
+from backtests.presentation import facts, figures, orders, tables
 from backtests.presentation.numbers import format_seconds, format_time
 from backtests.presentation.runs import FAILURE_WORDS, run_row
 from backtests.reports import load_bars, load_kept_report, load_report
@@ -165,22 +165,31 @@ def _overview_context(request: AuthedRequest, run: BacktestRun, report: RunRepor
 
 def _trades_context(request: AuthedRequest, run: BacktestRun, report: RunReport) -> dict[str, Any]:
     sort = request.GET.get("sort", "number")
-    trades = tables.sort_trades(report.tables["trades"], sort)
+    ambiguous = tables.ambiguous_trades(report.tables["trades"])
+    is_ambiguous_only = request.GET.get("only") == "ambiguous"
+    trades = tables.sort_trades(ambiguous if is_ambiguous_only else report.tables["trades"], sort)
     page = Paginator(trades, PAGE_SIZE).get_page(request.GET.get("page"))
-    rows = tables.trade_rows(page.object_list, report)
-    return {"page": page, "rows": rows, "sort": sort, "has_symbols": len(report.request.symbols) > 1}
+    return {
+        "page": page,
+        "rows": tables.trade_rows(page.object_list, report),
+        "sort": sort,
+        "n_ambiguous": len(ambiguous),
+        "is_ambiguous_only": is_ambiguous_only,
+        "has_symbols": len(report.request.symbols) > 1,
+    }
 
 
 def _orders_context(request: AuthedRequest, run: BacktestRun, report: RunReport) -> dict[str, Any]:
-    is_rejected_only = request.GET.get("status") == "rejected"
-    orders = tables.rejected_orders(report.tables["orders"]) if is_rejected_only else report.tables["orders"]
-    page = Paginator(orders, PAGE_SIZE).get_page(request.GET.get("page"))
-    rows = tables.order_rows(page.object_list, report)
+    fate = request.GET.get("status", "")
+    table = report.tables["orders"]
+    page = Paginator(orders.choose_orders(table, fate), PAGE_SIZE).get_page(request.GET.get("page"))
     return {
         "page": page,
-        "rows": rows,
-        "reasons": tables.count_reasons(report.tables["orders"]),
-        "is_rejected_only": is_rejected_only,
+        "rows": orders.order_rows(page.object_list, report),
+        "reasons": orders.count_reasons(table),
+        "fates": orders.list_fates(table),
+        "fate": fate if fate in orders.FATES else "",
+        "n_orders": len(table),
         "has_symbols": len(report.request.symbols) > 1,
     }
 

@@ -18,8 +18,8 @@ FEE = 0.0004
 JANUARY = {"market": "usdm", "symbol": "BTCUSDT", "timeframe": "1h", "from": "2025-01-01", "to": "2025-02-01"}
 
 
-def play_by_hand(bars, request, n_trades, *, n_rejected=2, is_ruined=False):
-    """Rows of n_trades round trips of equal length, one unit of the balance each."""
+def play_by_hand(bars, request, n_trades, *, n_rejected=2, is_ruined=False, n_ambiguous=0):
+    """Rows of n_trades round trips of equal length, one unit of the balance each; the first ones ambiguous."""
     n = len(bars)
     edges = np.linspace(1, n - 2, n_trades + 1).astype(int) if n_trades else np.array([1])
     trades, fills = np.zeros(n_trades, TRADE), np.zeros(2 * n_trades, FILL)
@@ -54,13 +54,14 @@ def play_by_hand(bars, request, n_trades, *, n_rejected=2, is_ruined=False):
     for j in range(n_rejected):
         k = 2 * n_trades + j
         _fill_order(orders[k], k, n - 1, close_ms[-1], 1, 0.0001, 5, 2)
+    trades["is_ambiguous"][:n_ambiguous] = True
     rows = np.zeros(n, EQUITY)
     rows["time_ms"], rows["margin_balance"], rows["wallet_balance"] = close_ms, equity, equity
     rows["position_qty"], rows["exposure"] = position, position * bars.close / equity
     return EngineResult(
         orders=orders, fills=fills, trades=trades, equity=rows, funding=np.zeros(0, FUNDING),
         liquidations=np.zeros(0, LIQUIDATION), tags=("cross",), initial_balance=request.initial_balance,
-        is_ruined=is_ruined, n_bars=n, first_bar=0, counters={"no_trade_bars": 0},
+        is_ruined=is_ruined, n_bars=n, first_bar=0, counters={"no_trade_bars": 0, "ambiguous_bars": n_ambiguous},
     )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def build_outcome(feed, request, n_trades, **more):
 
 def build_finished_run(owner, *, n_trades=20, version=None, **wanted):
     """Candles must be held already (tests.builders.build_candles)."""
-    more = {name: wanted.pop(name) for name in ("n_rejected", "is_ruined") if name in wanted}
+    more = {name: wanted.pop(name) for name in ("n_rejected", "is_ruined", "n_ambiguous") if name in wanted}
     request = RunRequest.parse({**JANUARY, **wanted})
     run_data = resolve_run_data(
         request.market, request.symbols, request.timeframe, request.from_ms, request.to_ms, 0, funding=request.funding

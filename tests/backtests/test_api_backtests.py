@@ -126,6 +126,28 @@ def test_trades_come_in_pages_and_add_up(owner_client, finished):
     assert trades[0]["exit_reason"] == "order"
 
 
+def test_orders_come_with_their_end_and_can_be_chosen_by_it(owner_client, stranger_client, finished):
+    url = address(finished, "api_backtest_orders")
+    page = owner_client.get(url).json()
+    assert page["count"] == 62
+    order = page["results"][0]
+    schema = SchemaGenerator().get_schema(public=True)["components"]["schemas"]
+    assert set(order) == set(schema["Order"]["properties"])
+    assert (order["kind"], order["status"], order["reason"], order["parent_id"]) == ("market", "filled", "none", None)
+    rejected = owner_client.get(f"{url}?status=rejected").json()
+    assert {row["reason"] for row in rejected["results"]} == {"below_min_notional"}
+    assert rejected["count"] == 2
+    assert owner_client.get(f"{url}?status=lost").json()["field"] == "status"
+    assert owner_client.get(address(finished)).json()["links"]["orders"].endswith(url)
+    assert stranger_client.get(url).status_code == 404
+
+
+def test_trades_are_as_the_schema_says(owner_client, finished):
+    trade = owner_client.get(address(finished, "api_backtest_trades")).json()["results"][0]
+    schema = SchemaGenerator().get_schema(public=True)["components"]["schemas"]["Trade"]["properties"]
+    assert set(trade) == set(schema)
+
+
 def test_equity_has_a_row_per_bar_and_ends_at_the_final_equity(owner_client, finished):
     page = owner_client.get(address(finished, "api_backtest_equity") + "?offset=743").json()
     assert page["count"] == 744
@@ -186,7 +208,7 @@ def test_the_catalogue_says_what_each_metric_means(owner_client):
 def test_the_schema_describes_every_address_without_warnings(db, capsys):
     schema = SchemaGenerator().get_schema(request=None, public=True)
     paths = {path for path in schema["paths"] if "backtests" in path}
-    assert len(paths) == 6
+    assert len(paths) == 7
     assert "Warning" not in capsys.readouterr().err
     body = schema["components"]["schemas"]["RunRequest"]
     assert {"from", "to", "strategy", "market"} <= set(body["required"])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from backtests.charts import ChartView, detail, draw_run
 from backtests.charts.detail import format_duration, merge_bars, thin_points
+from backtests.engine.kernels.types import ExitReason
 from backtests.engine.request import Bars
 from backtests.run_report import BENCHMARK, POINT, DrawnSeries
 from tests.metrics.result_rows import bars_of, request_of, result_of, trade_rows_of
@@ -160,6 +161,29 @@ def test_wins_losses_and_liquidations_differ_in_shape_not_only_in_colour():
     symbols = {found["name"]: found["marker"]["symbol"] for found in answer["figure"]["data"] if "marker" in found}
     assert len(set(symbols.values())) == len(symbols) == 5
     assert "PnL +1.00" in trace(answer, "Exit with a win")["text"][0]
+
+
+def test_stops_targets_and_trailing_stops_have_marks_of_their_own():
+    trades = trade_rows_of([1.0, -1.0] * 6)
+    trades["exit_reason"] = np.repeat([ExitReason.ORDER, ExitReason.FLIP, *list(ExitReason)[2:5], 6], 2)
+    trades["is_ambiguous"][4] = True
+    answer, _ = draw(100, trades)
+    marks = {found["name"]: found["marker"]["symbol"] for found in answer["figure"]["data"] if "text" in found}
+    assert set(marks) == {"Long entry", "Liquidation"} | {
+        f"{exit_} with a {end}"
+        for exit_ in ("Exit", "Stop loss", "Take profit", "Trailing stop")
+        for end in ("win", "loss")
+    }
+    assert len(set(marks.values())) == len(marks)
+    assert [len(read(trace(answer, name)["x"])) for name in ("Exit with a win", "Stop loss with a win")] == [2, 1]
+    assert "ambiguous bar" in trace(answer, "Stop loss with a win")["text"][0]
+
+
+def test_trades_of_other_symbols_are_counted_not_drawn():
+    trades = trade_rows_of([1.0] * 5)
+    trades["i_symbol"][3:] = 1
+    answer, _ = draw(100, trades)
+    assert answer["note"] == "3 trades in view. 2 of other symbols are in the Trades tab."
 
 
 def test_trades_outside_the_view_are_not_counted():

@@ -4,7 +4,7 @@ import pytest
 
 from backtests.engine.kernels.types import ExitReason, OrderKind, OrderStatus, Reason
 from backtests.engine.metrics import METRICS, MetricValue
-from backtests.presentation import tables
+from backtests.presentation import orders, tables
 from backtests.presentation.figures import quote_asset, summary_figures
 from backtests.presentation.numbers import (
     format_leverage,
@@ -105,11 +105,11 @@ def test_figures_of_an_empty_summary_are_dashes():
 
 
 def test_every_code_has_words():
-    assert set(tables.REASON_WORDS) == set(Reason)
+    assert set(orders.REASON_WORDS) == set(Reason)
     assert set(tables.EXIT_WORDS) == set(ExitReason)
-    assert set(tables.KIND_WORDS) == set(OrderKind)
-    assert set(tables.STATUS_WORDS) == set(OrderStatus)
-    assert all(text for reason, text in tables.REASON_WORDS.items() if reason)
+    assert set(orders.KIND_WORDS) == set(OrderKind)
+    assert set(orders.STATUS_WORDS) == set(OrderStatus)
+    assert all(text for reason, text in orders.REASON_WORDS.items() if reason)
 
 
 @pytest.mark.parametrize(

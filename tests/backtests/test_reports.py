@@ -1,9 +1,10 @@
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from backtests.artifacts import ArtifactError
+from backtests.artifacts import ArtifactError, folder_of, load_table
 from backtests.reports import load_bars, load_report
 from backtests.run_report import RECORD_TABLES, RunReport
 from tests.backtests.finished_runs import build_finished_run
@@ -61,6 +62,20 @@ def test_warnings_are_told_once_and_in_words(finished):
 
 def test_versions_name_what_computed_the_result(finished):
     assert {"Hindsight", "python", "numpy", "numba"} <= set(load_report(finished).versions)
+
+
+def test_a_result_of_an_older_version_has_today_s_columns(finished, hindsight_home):
+    folder = folder_of(finished.artifact_dir)
+    orders, trades = load_table(folder, "orders"), load_table(folder, "trades")
+    for name, later in (("orders", ["share", "good_for_bars"]), ("trades", ["is_ambiguous"])):
+        table = pq.read_table(folder / f"{name}.parquet").drop_columns(later)
+        pq.write_table(table, folder / f"{name}.parquet")
+    tables = load_report(finished).tables
+    assert tables["orders"].dtype.names == orders.dtype.names
+    assert np.isnan(tables["orders"]["share"]).all()
+    assert not tables["orders"]["good_for_bars"].any()
+    assert not tables["trades"]["is_ambiguous"].any()
+    assert tables["trades"]["pnl"].tolist() == trades["pnl"].tolist()
 
 
 def test_another_format_is_refused(finished):

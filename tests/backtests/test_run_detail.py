@@ -57,9 +57,28 @@ def test_orders_say_in_words_why_they_were_rejected(owner_client, finished):
     assert "95.00" in page
 
 
-def test_rejected_orders_can_be_shown_alone(owner_client, finished):
-    page = owner_client.get(reverse("run_detail", args=[finished.pk]) + "?tab=orders&status=rejected").text
+def test_orders_can_be_shown_by_their_end(owner_client, finished):
+    address = reverse("run_detail", args=[finished.pk]) + "?tab=orders"
+    assert "Rejected: Below the exchange&#x27;s minimum notional" in owner_client.get(address).text
+    page = owner_client.get(f"{address}&status=rejected").text
     assert page.count("<tr><td>") == 2
+    assert 'status=filled">Filled <span class="muted">40</span>' in page
+    assert "No order ended like this" in owner_client.get(f"{address}&status=expired").text
+
+
+def test_ambiguous_bars_are_said_and_their_trades_marked(owner_client, owner, finished):
+    for tab in ("overview", "trades"):
+        assert "which extreme came first" not in page_of(owner_client, finished, tab).text
+    run = build_finished_run(owner, n_ambiguous=3)
+    overview = page_of(owner_client, run).text
+    assert "In 3 of the 1h bars the candle does not tell which extreme came first" in overview
+    assert "path inside a bar comes from finer candles" in overview
+    trades = page_of(owner_client, run, "trades").text
+    assert "3 trades filled in bars whose candles do not tell" in trades
+    assert trades.count(">Ambiguous</span>") == 3
+    only = owner_client.get(reverse("run_detail", args=[run.pk]) + "?tab=trades&only=ambiguous").text
+    assert (only.count("<tr>\n      <td>"), only.count(">Ambiguous</span>")) == (3, 3)
+    assert run.summary["n_ambiguous_bars"] == 3
 
 
 def test_metrics_show_formula_and_unit(owner_client, finished):
