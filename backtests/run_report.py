@@ -26,8 +26,7 @@ type Rows = NDArray[np.void]
 type Facts = dict[str, Any]
 
 FORMAT = 1
-
-# Tables of a report; the first six are rows of record as declared in engine.kernels.types.
+# Rows of record, as declared in engine.kernels.types.
 RECORD_TABLES = ("orders", "fills", "trades", "equity", "funding", "liquidations")
 BENCHMARK = np.dtype([("time_ms", "i8"), ("equity", "f8")])
 POINT = np.dtype([("i_series", "i4"), ("time_ms", "i8"), ("value", "f8")])  # values of plot(), as they came
