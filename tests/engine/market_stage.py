@@ -32,7 +32,12 @@ def stamps_of(rows):
     return FundingEvents(START + np.array(times, np.int64), np.array(rates), np.array(marks, float))
 
 
-def simulate(rows, script, *, volumes=None, mark=None, stamps=None, others=(), instrument=None, **fields):
+def simulate(rows, script, **fields):
+    return play(script, *stage(rows, **fields))[0]
+
+
+def stage(rows, *, volumes=None, mark=None, stamps=None, others=(), instrument=None, **fields):
+    """(request, feed)"""
     rules = {"tiers": TIERS, "step_size": 0.001, **(instrument or {})}
     if fields.get("market") is TradingMarket.SPOT:
         rules["tiers"] = ()
@@ -53,7 +58,7 @@ def simulate(rows, script, *, volumes=None, mark=None, stamps=None, others=(), i
             **fields,
         }
     )
-    return play(script, request, Feed(tuple(symbols)))[0]
+    return request, Feed(tuple(symbols))
 
 
 def buy(size, **fields):

@@ -10,7 +10,8 @@ from decimal import Decimal
 import numpy as np
 
 from backtests.engine.kernels.types import ExitReason, OrderKind, OrderStatus, Reason, SizeKind
-from tests.engine.oracle_market import ONE, ZERO, OracleMarket, dec, first_touch
+from tests.engine.oracle_margin import OracleMargin
+from tests.engine.oracle_market import ZERO, OracleMarket, dec, first_touch
 from tests.engine.oracle_orders import OracleOrders
 
 
@@ -32,7 +33,7 @@ class Holding:
         return self.qty * (self.mark - self.entry) if self.qty else ZERO
 
 
-class Oracle(OracleMarket, OracleOrders):
+class Oracle(OracleMarket, OracleMargin, OracleOrders):
     """Plays commands, {i_step: [(name, fields), ...]}, over a feed. Then fills, trades, ... are lists of dicts."""
 
     def __init__(self, request, feed):
@@ -61,7 +62,8 @@ class Oracle(OracleMarket, OracleOrders):
             self._at_marks(self._marks_of("close"))
             self.is_ruined = self.is_ruined or self.margin_balance <= 0
             self.time += self.request.timeframe_ms
-            for name, fields in script.get(self.i, ()):
+            calls = () if self.is_ruined else script.get(self.i, ())  # nobody asks a ruined account's strategy
+            for name, fields in calls:
                 getattr(self, name)(**fields)
                 self.is_ruined = self.is_ruined or self.margin_balance <= 0
             self._write_equity()
@@ -109,7 +111,7 @@ class Oracle(OracleMarket, OracleOrders):
             mark = self.mark[i][self.i].open
         else:
             mark = self.mark[i][self.i - 1].close
-        payment = max(-holding.qty * mark * rate, -holding.wallet)
+        payment = max(-holding.qty * mark * rate, -self.wallet_of(i))
         holding.wallet += payment
         self.wallet += payment
         holding.trade["funding"] += payment
@@ -157,43 +159,7 @@ class Oracle(OracleMarket, OracleOrders):
         holding.trade["mae"] = min(holding.trade["mae"], holding.pnl)
         holding.trade["mfe"] = max(holding.trade["mfe"], holding.pnl)
 
-    # Margin.
-    @property
-    def margin_balance(self):
-        return self.wallet + sum(h.pnl for h in self.holdings)
-
-    @property
-    def available(self):
-        return self.wallet - sum(h.wallet for h in self.holdings)
-
-    def tier_of(self, i, notional):
-        tiers = self.feed.symbols[i].instrument.tiers
-        return [t for t in tiers if dec(t.floor) <= notional][-1]
-
-    def maintenance(self, i, price):
-        notional = abs(self.holdings[i].qty) * price
-        tier = self.tier_of(i, notional)
-        return notional * dec(tier.maintenance_rate) - dec(tier.cumulative)
-
-    def excess(self, i, price):
-        """Margin balance - maintenance margin of a position at a price: at 0 or below it is liquidated."""
-        holding = self.holdings[i]
-        return holding.wallet + holding.qty * (price - holding.entry) - self.maintenance(i, price)
-
-    def liquidation_level(self, i):
-        """By halving: the excess falls with the price of a long, and rises with that of a short."""
-        if self.is_spot:
-            return None
-        side = self.holdings[i].side
-        low, high = ZERO, self.holdings[i].entry * 1000
-        if (side > 0 and self.excess(i, low) > 0) or (side < 0 and self.excess(i, high) > 0):
-            return None
-        for _ in range(120):
-            middle = (low + high) / 2
-            is_dead = self.excess(i, middle) <= 0
-            low, high = (middle, high) if is_dead == (side > 0) else (low, middle)
-        return (low + high) / 2
-
+    # Liquidation.
     def _liquidate_if_due(self, i):
         holding = self.holdings[i]
         if holding.qty and not self.is_spot and self.excess(i, holding.mark) <= 0:
@@ -206,7 +172,7 @@ class Oracle(OracleMarket, OracleOrders):
         notional = abs(holding.qty) * price
         fee = notional * dec(self.feed.symbols[i].instrument.liquidation_fee_rate)
         cost = fee - holding.pnl
-        loss = min(holding.wallet, cost)
+        loss = min(self.wallet_of(i), cost)
         self.liquidations.append(
             {
                 "i_symbol": i,
@@ -224,6 +190,9 @@ class Oracle(OracleMarket, OracleOrders):
         self._end_trade(trade, ExitReason.LIQUIDATION)
         self.holdings[i] = Holding(mark=price)
         self.fills[-1] |= {"position_qty": ZERO, "wallet_balance": self.wallet}
+        self._cancel_liquidated(i)
+
+    def _cancel_liquidated(self, i):
         for order in [o for o in self.waiting if o["i_symbol"] == i]:
             self.waiting.remove(order)
             order |= {"status": OrderStatus.CANCELLED, "reason": Reason.LIQUIDATED}
@@ -326,8 +295,7 @@ class Oracle(OracleMarket, OracleOrders):
         share = qty / abs(holding.qty)
         fee = qty * price * self.fee_rate
         gain = holding.side * qty * (price - holding.entry)
-        bearable = holding.wallet * share + self.available
-        covered = max(ZERO, fee - gain - bearable)
+        covered = max(ZERO, fee - gain - self.bearable(i, share))
         trade = holding.trade
         trade["gross_pnl"] += gain
         trade["fees"] += fee
@@ -374,11 +342,6 @@ class Oracle(OracleMarket, OracleOrders):
     def _write_equity(self):
         self._at_close_marks()
         balance = self.margin_balance
-        ratio = ZERO
-        for i, holding in enumerate(self.holdings):
-            if holding.qty and not self.is_spot:
-                own = holding.wallet + holding.pnl
-                ratio = max(ratio, self.maintenance(i, holding.mark) / own if own > 0 else ONE)
         notional = sum((h.qty * h.mark for h in self.holdings if h.qty), ZERO)
         self.equity.append(
             {
@@ -388,7 +351,7 @@ class Oracle(OracleMarket, OracleOrders):
                 "margin_balance": balance,
                 "position_qty": self.holdings[0].qty,
                 "exposure": notional / balance if balance > 0 else ZERO,
-                "margin_ratio": ratio,
+                "margin_ratio": self.margin_ratio,
             }
         )
 

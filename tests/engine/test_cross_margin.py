@@ -155,6 +155,21 @@ def test_unrealised_profit_is_available_for_entries():
     assert isolated.orders["reason"][1] == Reason.INSUFFICIENT_MARGIN
 
 
+def test_entry_whose_fee_the_wallet_cannot_pay_is_refused():
+    """Funding has left 5 in the wallet; profit would carry the margin of 50, but the fee of 1 % is 10."""
+    rows, others = [QUIET, flat(140.0), flat(140.0)], [[QUIET] * 3]
+    entry = {"script": None, "others": others, "stamps": [(MINUTE, 0.35, 140.0)], "taker_fee": 0.01}
+    for size, status in ((10, OrderStatus.REJECTED), (4, OrderStatus.FILLED)):
+        script = {0: [buy(10, leverage=50.0)], 1: [buy(size, **SECOND, **LEVER)]}
+        result = cross(rows, **{**entry, "script": script}, initial_balance=505.0)
+        assert result.equity["wallet_balance"][1] == pytest.approx(5.0 if size == 10 else 1.0)
+        assert result.orders["status"][1] == status
+    script[1] = [("target_ratio", {"ratio": 3.0, "i_symbol": 1, "leverage": 20.0})]
+    result = cross(rows, **{**entry, "script": script}, initial_balance=505.0)
+    assert result.orders["filled_qty"][1] == pytest.approx(5.0)  # a target is shaved to what can be paid
+    assert result.equity["wallet_balance"][1] == pytest.approx(0.0, abs=1e-3)
+
+
 def test_margin_released_by_one_position_raises_the_other_level():
     """After symbol 1 is closed with a loss of 100, symbol 0 is alone with a wallet of 400."""
     rows = [QUIET, QUIET, (100.0, 100.0, 50.0, 50.0)]

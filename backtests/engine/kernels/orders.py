@@ -7,7 +7,7 @@ from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.events import emit
 from backtests.engine.kernels.margin import find_tier
 from backtests.engine.kernels.quantity import to_qty
-from backtests.engine.kernels.sizes import cost_per_unit
+from backtests.engine.kernels.sizes import can_pay_fee, cost_per_unit
 from backtests.engine.kernels.state import Moment, Row, Sim
 from backtests.engine.kernels.types import CommandKind, EventKind, OrderKind, OrderStatus, Reason, SizeKind
 
@@ -136,6 +136,8 @@ def find_margin_refusal(sim: Sim, order: Row, opening: int, price: float) -> Rea
     needed = to_qty(opening, rule) * cost_per_unit(sim, order, price)
     if order["size_kind"] == SizeKind.TARGET_RATIO:
         needed = to_qty(opening, rule) * price / order["leverage"] / (1.0 + sim.rules.run["slippage_ratio"] + 1e-9)
+    elif not can_pay_fee(sim, to_qty(opening, rule) * price):
+        return Reason.INSUFFICIENT_MARGIN
     return Reason.INSUFFICIENT_MARGIN if needed > available_balance(sim) else Reason.NONE
 
 

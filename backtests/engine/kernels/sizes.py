@@ -72,7 +72,7 @@ def cost_per_unit(sim: Sim, order: Row, price: float) -> float:
 
 @kernel
 def affordable_steps(sim: Sim, order: Row, price: float, budget: float) -> int:
-    """The most steps whose margin, fee and open loss are within the budget."""
+    """The most steps whose margin, fee and open loss are within the budget, and whose fee is within the wallet."""
     if not budget > 0.0:
         return 0
     rule = sim.rules.symbols[order["i_symbol"]]
@@ -81,4 +81,14 @@ def affordable_steps(sim: Sim, order: Row, price: float, budget: float) -> int:
     # Rounding may overshoot in the last place: an all-in order must not be refused for it.
     while steps > 0 and to_qty(steps, rule) * per_unit > budget:
         steps -= 1
+    if not can_pay_fee(sim, to_qty(steps, rule) * price):
+        steps = to_steps(sim.account["wallet_balance"] / (price * sim.rules.run["taker_fee"]), rule)
+        while steps > 0 and not can_pay_fee(sim, to_qty(steps, rule) * price):
+            steps -= 1
     return steps
+
+
+@kernel
+def can_pay_fee(sim: Sim, notional: float) -> bool:
+    """Whether the wallet holds an entry's fee. Under cross margin profit may carry its margin, but cannot pay."""
+    return bool(not sim.rules.run["is_cross"] or notional * sim.rules.run["taker_fee"] <= sim.account["wallet_balance"])
