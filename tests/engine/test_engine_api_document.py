@@ -1,11 +1,12 @@
 """The pages about the engine say what it does: their examples run, and their numbers are the functions'."""
 
 import re
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 
-from backtests.engine import MarginTier, funding_payment, liquidation_price, maintenance_margin
+from backtests.engine import MarginTier, RunRequest, funding_payment, liquidation_price, maintenance_margin
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 ENGINE_API = DOCS / "reference" / "engine-api.md"
@@ -27,6 +28,23 @@ def run_examples(page):
 @pytest.mark.parametrize("document", [ENGINE_API, ACCOUNTING], ids=lambda document: document.stem)
 def test_every_example_of_the_page_runs_and_there_are_some(document):
     assert run_examples(document) > 0
+
+
+def test_the_page_names_every_setting_of_a_request_in_its_order():
+    table = ENGINE_API.read_text().partition("| setting | default | meaning |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    named = [(name, default) for names, default, _ in rows for name in names.split(", ")]
+    assert [name for name, _ in named] == [field.name for field in fields(RunRequest)]
+    for field in fields(RunRequest):
+        if field.default is MISSING or field.name.endswith("_fee"):
+            continue
+        said = dict(named)[field.name].strip("`").replace(",", "")
+        if field.default is True:
+            assert said == "yes"
+        elif field.default in (None, ""):
+            assert said == "none"
+        else:
+            assert said == (f"{field.default:g}" if isinstance(field.default, float) else str(field.default))
 
 
 def test_a_page_without_examples_has_none_to_run(tmp_path):
