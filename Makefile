@@ -7,7 +7,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python /u
 BOOTSTRAP = @$(or $(PYTHON),$(error There is no Python 3.8 or newer here: install Python 3.13)) deploy/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types lock bench golden golden-accept
+.PHONY: help setup run test check format lint types lock bench bench-peers golden golden-accept
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -38,6 +38,9 @@ lock: ## pin the packages anew (needs the network)
 
 bench: ## time the engine against the bare cost of calling a strategy
 	$(BOOTSTRAP) bench
+
+bench-peers: ## time it beside vectorbt and backtesting.py and compare results (ARGS="W2 W3": only those)
+	$(BOOTSTRAP) bench-peers $(ARGS)
 
 golden: ## show what differs from the accepted results; writes nothing
 	$(BOOTSTRAP) golden

@@ -14,34 +14,11 @@ from backtests.engine.loop import run
 from backtests.engine.request import Bars, ParamValue
 from backtests.engine.result import EngineResult
 from backtests.engine.strategy import Session, load_strategy
+from benchmarks.floor import call_empty
 from benchmarks.series import YEAR, find_level, make_bars, make_feed, make_request
 from benchmarks.workloads import LEVEL, WORKLOADS, Workload, expected_equity, wanted_positions
 
 ROUNDS = 3
-
-
-class BareBar:
-    __slots__ = ("close", "high", "low", "open", "time_ms", "volume")
-    time_ms: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-
-
-class BareStrategy:
-    def on_data(self, data: BareBar) -> None:
-        pass
-
-
-def call_empty(bars: Bars) -> None:
-    """The floor: fill one reused object from plain lists and call an empty method, for every bar."""
-    bar, on_data = BareBar(), BareStrategy().on_data
-    columns = (bars.open_ms, bars.open, bars.high, bars.low, bars.close, bars.volume)
-    for values in zip(*(column.tolist() for column in columns), strict=True):
-        bar.time_ms, bar.open, bar.high, bar.low, bar.close, bar.volume = values
-        on_data(bar)
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:

@@ -1,5 +1,8 @@
 """One deterministic year of 1-minute bars: a seeded geometric random walk, its opens slightly off the last close."""
 
+import tomllib
+from pathlib import Path
+
 import numpy as np
 
 from backtests.engine.request import Bars, Feed, Instrument, MarginTier, RunRequest, SymbolFeed
@@ -23,6 +26,18 @@ def make_bars(n: int) -> Bars:
     volume = np.round(rng.lognormal(2.0, 1.0, YEAR) + 0.1, 3)
     open_ms = FIRST_MS + np.arange(YEAR, dtype=np.int64) * 60_000
     return Bars(open_ms[:n], opened[:n], high[:n], low[:n], close[:n], volume[:n])
+
+
+def write_series(bars: Bars, file: Path) -> None:
+    """As one float64 table, a row a bar: open_ms, open, high, low, close, volume."""
+    columns = (bars.open_ms, bars.open, bars.high, bars.low, bars.close, bars.volume)
+    np.save(file, np.column_stack([column.astype(np.float64) for column in columns]))
+
+
+def read_bars(file: str) -> Bars:
+    """The bars of a file of write_series."""
+    open_ms, *prices = (np.ascontiguousarray(column) for column in np.load(file).T)
+    return Bars(open_ms.astype(np.int64), *prices)
 
 
 def make_request(n: int, fill: str) -> RunRequest:
@@ -52,3 +67,9 @@ def find_level(bars: Bars) -> float:
     above = bars.close[None, :] > levels[:, None]
     crossings = np.count_nonzero(above[:, 1:] & ~above[:, :-1], axis=1)
     return float(round(levels[int(np.argmin(np.abs(crossings - 1_000)))], 3) + 0.0001)
+
+
+def find_version() -> str:
+    """Our own version."""
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    return str(project["project"]["version"])

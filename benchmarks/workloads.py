@@ -21,6 +21,24 @@ class Flip(Strategy):
             self.sell(1 if self.get_position_size() == 0 else 2)
 """
 
+FLIP_WITH_EXITS = """
+class FlipWithExits(Strategy):
+    stop_loss = Param(0.01)
+    take_profit = Param(0.02)
+
+    def initialize(self):
+        self.fast = self.indicator(ta.sma, "close", length=20)
+        self.slow = self.indicator(ta.sma, "close", length=50)
+
+    def on_data(self, data):
+        if crossed_above(self.fast, self.slow):
+            stop_loss, take_profit = data.close * (1 - self.stop_loss), data.close * (1 + self.take_profit)
+            self.buy(1 if self.get_position_size() == 0 else 2, stop_loss=stop_loss, take_profit=take_profit)
+        elif crossed_below(self.fast, self.slow):
+            stop_loss, take_profit = data.close * (1 + self.stop_loss), data.close * (1 - self.take_profit)
+            self.sell(1 if self.get_position_size() == 0 else 2, stop_loss=stop_loss, take_profit=take_profit)
+"""
+
 LEVEL = """
 class AboveLevel(Strategy):
     level = Param(0.0)

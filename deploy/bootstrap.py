@@ -19,6 +19,7 @@ import suite
 from checkout import Refusal, find_home, home_environment, make_folder, run_python
 from environment import ensure_environment
 from locks import remake_locks
+from peers import bench_peers
 from site_home import ensure_assets, prepare_home
 
 
@@ -88,6 +89,10 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "types": (lambda _: check(["types"]), "only the types"),
     "lock": (lock, "pin the packages anew (needs the network)"),
     "bench": (script("-m", "benchmarks"), "time the engine against the bare cost of calling a strategy"),
+    "bench-peers": (
+        bench_peers,
+        "time it beside vectorbt and backtesting.py, and compare results (needs the network once)",
+    ),
     "golden": (script("-m", "tests.golden", "diff"), "show what differs from the accepted results; writes nothing"),
     "golden-accept": (script("-m", "tests.golden", "accept"), "accept a changed result: CASE REASON"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from checkout import (
     LOCK_FILE,
@@ -20,8 +21,6 @@ from checkout import (
 )
 from interpreters import find_interpreter, probe
 
-STAMP = VENV / ".installed"
-INSTALL_LOG = VENV / "install.log"
 PIP_OPTIONS = [
     "--disable-pip-version-check",
     "--retries",
@@ -44,49 +43,51 @@ NETWORK_WORDS = (
 )
 
 
-def ensure_environment() -> None:
-    """Make .venv hold exactly what the lock file names."""
-    python = probe(str(VENV_PYTHON))
+def ensure_environment(folder: Path = VENV, lock_file: Path = LOCK_FILE) -> None:
+    """Make the environment in `folder` (.venv) hold exactly what its lock file names."""
+    python = probe(str(folder / "bin" / "python"))
     if python is None or not python.is_fitting:
-        make_environment()
-        python = probe(str(VENV_PYTHON))
-    wanted = digest_of([LOCK_FILE], python.name if python else "")
-    if STAMP.is_file() and STAMP.read_text() == wanted:
+        make_environment(folder)
+        python = probe(str(folder / "bin" / "python"))
+    wanted = digest_of([lock_file], python.name if python else "")
+    stamp = folder / ".installed"
+    if stamp.is_file() and stamp.read_text() == wanted:
         return
-    install_requirements()
-    STAMP.write_text(wanted)
+    stamp.unlink(missing_ok=True)
+    install_requirements(folder, lock_file)
+    stamp.write_text(wanted)
 
 
-def make_environment() -> None:
-    make_folder(ROOT, "The checkout")
-    python = find_interpreter()
-    say(f"Making the environment .venv with {python.name} ({python.executable})")
+def make_environment(folder: Path) -> None:
+    """With the checkout's own Python where there is one (other environments), else with the first that fits."""
+    make_folder(folder.parent, "The folder of the environment")
+    python = find_interpreter(None if folder == VENV else [str(VENV_PYTHON)])
+    say(f"Making the environment {folder.name} with {python.name} ({python.executable})")
     done = subprocess.run(
-        [python.executable, "-m", "venv", "--clear", str(VENV)],
+        [python.executable, "-m", "venv", "--clear", str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
     )
     if done.returncode != 0:
         sys.stderr.buffer.write(done.stdout)
-        raise Refusal(f"{python.name} could not make the environment {VENV}; the reason stands above.")
+        raise Refusal(f"{python.name} could not make the environment {folder}; the reason stands above.")
 
 
-def install_requirements() -> None:
-    say("Installing the locked packages (the first time this takes some minutes)")
-    if STAMP.exists():
-        STAMP.unlink()
-    done = run_python(
-        ["-m", "pip", "install", *PIP_OPTIONS, "-r", str(LOCK_FILE)], home_environment(find_home()), quiet=True
-    )
-    INSTALL_LOG.write_text(done.stdout)
+def install_requirements(folder: Path, lock_file: Path) -> None:
+    say(f"Installing the packages of {lock_file.relative_to(ROOT)} (the first time this takes some minutes)")
+    log = folder / "install.log"
+    env = home_environment(find_home())
+    options = [*PIP_OPTIONS, "-r", str(lock_file)]
+    done = run_python(["-m", "pip", "--python", str(folder / "bin" / "python"), "install", *options], env, quiet=True)
+    log.write_text(done.stdout)
     if done.returncode != 0:
         if any(word in done.stdout for word in NETWORK_WORDS):
             raise Refusal(
                 "The packages could not be fetched: check the network (or pip's index settings) and run this again;"
-                f" pip's own words are in {INSTALL_LOG}."
+                f" pip's own words are in {log}."
             )
         sys.stderr.write("\n".join(done.stdout.splitlines()[-5:]) + "\n")
-        raise Refusal(f"The packages could not be installed: the last lines stand above, all of them in {INSTALL_LOG}.")
+        raise Refusal(f"The packages could not be installed: the last lines stand above, all of them in {log}.")
     # Once, on all cores, instead of at every process's first import.
-    run_python(["-m", "compileall", "-q", "-j", "0", str(VENV / "lib")], home_environment(find_home()), quiet=True)
+    run_python(["-m", "compileall", "-q", "-j", "0", str(folder / "lib")], env, quiet=True)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from checkout import LOCK_FILE, ROOT, Refusal, find_home, home_environment, must_run, say
+from peers import PEERS
 
 NODE_FILE = ROOT / "requirements" / "node.txt"
 NODE_SOURCE = ROOT / "requirements" / "node.in"
+OTHER_LOCKS = (NODE_FILE, *(ROOT / "requirements" / f"{peer}.txt" for peer in PEERS))
 OPTIONS = ("--universal", "--python-version", "3.12", "--generate-hashes", "--no-emit-index-url", "--no-header")
 
 
 def remake_locks() -> None:
     """Rewrite requirements/*.txt and static/package-lock.json from what pyproject.toml and package.json ask for."""
     env = home_environment(find_home())
-    sources = (("pyproject.toml", ("--group", "dev"), LOCK_FILE), (str(NODE_SOURCE.relative_to(ROOT)), (), NODE_FILE))
+    sources = [("pyproject.toml", ["--group", "dev"], LOCK_FILE)]
+    sources += [(str(file.with_suffix(".in").relative_to(ROOT)), [], file) for file in OTHER_LOCKS]
     for source, more, target in sources:
         say(f"Locking {source}")
         compile_lock = ["-m", "uv", "pip", "compile", source, *more, *OPTIONS, "--upgrade", "-o", str(target)]

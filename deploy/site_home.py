@@ -78,6 +78,12 @@ def prepare_home(home: Path) -> None:
         do_step(step, home, database_url)
 
 
+def ensure_kernels(home: Path) -> None:
+    """Compile the engine for `home`, if it is not, as set-up does."""
+    make_folder(home / "setup", "The folder")
+    do_step(next(step for step in steps() if step.name == "kernels"), home, os.environ.get("DATABASE_URL", "").strip())
+
+
 def do_step(step: Step, home: Path, database_url: str) -> None:
     stamp = home / "setup" / step.name
     wanted = digest_of(step.inputs, str(home), database_url, *step.arguments)

@@ -11,6 +11,7 @@ TEXT = {".py", ".md", ".txt", ".toml", ".json", ".js", ".css", ".html", ".yml", 
 # Written so that this file does not find itself.
 MACHINE_PATH = re.compile(r"(?<![\w.$}~])/(roo[t]|hom[e]|User[s]|wor[k]|far[m])/[a-z.]")
 LARGEST_FILE = 1_000_000
+REQUIREMENTS = [name_of(file) for file in sorted((ROOT / "requirements").glob("*.txt"))]
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "deploy").glob("*.py")), ids=lambda file: file.name)
@@ -18,13 +19,13 @@ def test_set_up_parses_on_python_3_8(file):
     ast.parse(file.read_text(), feature_version=(3, 8))
 
 
-@pytest.mark.parametrize("name", ["requirements/lock.txt", "requirements/node.txt", "static/package-lock.json"])
+@pytest.mark.parametrize("name", [*REQUIREMENTS, "static/package-lock.json"])
 def test_lock_files_name_no_registry(name):
     lines = (ROOT / name).read_text().splitlines()
     assert not [line for line in lines if "index-url" in line or '"resolved"' in line or " @ " in line]
 
 
-@pytest.mark.parametrize("name", ["requirements/lock.txt", "requirements/node.txt"])
+@pytest.mark.parametrize("name", REQUIREMENTS)
 def test_every_locked_package_has_a_hash(name):
     blocks = re.split(r"\n(?=\S)", (ROOT / name).read_text())
     packages = [block for block in blocks if "==" in block.splitlines()[0]]
