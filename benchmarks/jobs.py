@@ -32,13 +32,12 @@ class Work:
         return len(self.pairs) or 1
 
 
-WORKS = (
-    Work("W1", "SMA 20/50 flip, a month", MONTH),
-    Work("W2", "SMA 20/50 flip, a year", YEAR),
-    Work("W3", "close against a level, a year", YEAR, rule="level"),
-    Work("W4", f"{len(PAIRS):,} pairs of SMA lengths, a month", MONTH, pairs=PAIRS),
-    Work("W5", "W2 with a 1 % stop and a 2 % target", YEAR, stop_loss=0.01, take_profit=0.02),
-)
+W1 = Work("W1", "SMA 20/50 flip, a month", MONTH)
+W2 = Work("W2", "SMA 20/50 flip, a year", YEAR)
+W3 = Work("W3", "close against a level, a year", YEAR, rule="level")
+W4 = Work("W4", f"{len(PAIRS):,} pairs of SMA lengths, a month", MONTH, pairs=PAIRS)
+W5 = Work("W5", "W2 with a 1 % stop and a 2 % target", YEAR, stop_loss=0.01, take_profit=0.02)
+WORKS = (W1, W2, W3)
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def jobs_of(work: Work) -> list[Job]:
     """Every way in which this work is done, ours first. The floor is measured beside W3, whose callback is lightest."""
     if work.pairs:
         return [Job(work, TARGETS), Job(work, VECTORBT)]
-    entrants = [CALLBACK, BACKTESTING, VECTORBT, CALLBACK_AT_CLOSE]
+    entrants = [CALLBACK, BACKTESTING, TARGETS, VECTORBT, CALLBACK_AT_CLOSE]
     if work.rule == "level":
         entrants.append(FLOOR)
     return [Job(work, entrant) for entrant in entrants]

@@ -56,6 +56,38 @@ class AboveLevel(Strategy):
             self.is_long = False
 """
 
+FLIP_TARGETS = """
+import numpy as np
+
+
+class FlipTargets(Strategy):
+    fast = Param(20)
+    slow = Param(50)
+    stop_loss = Param(0.0)  # 0: none
+    take_profit = Param(0.0)
+
+    def targets(self, candles):
+        fast = candles.indicator(ta.sma, "close", length=self.fast)
+        slow = candles.indicator(ta.sma, "close", length=self.slow)
+        spread = fast - slow
+        wanted = np.full(len(candles), np.nan)
+        wanted[1:][(spread[:-1] <= 0) & (spread[1:] > 0)] = 1
+        wanted[1:][(spread[:-1] >= 0) & (spread[1:] < 0)] = -1
+        exits = {"stop_loss_ratio": self.stop_loss or None, "take_profit_ratio": self.take_profit or None}
+        return Targets(wanted, unit="qty", **exits)
+"""
+
+LEVEL_TARGETS = """
+import numpy as np
+
+
+class AboveLevelTargets(Strategy):
+    level = Param(0.0)
+
+    def targets(self, candles):
+        return Targets(np.where(candles.close > self.level, 1.0, 0.0), unit="qty")
+"""
+
 
 @dataclass(frozen=True)
 class Workload:

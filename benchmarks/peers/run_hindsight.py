@@ -1,6 +1,6 @@
 """Our own process: what a run of a user does, with margin, tiers and the order log, from source to result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from backtests.engine.frames import SilentReporter
 from backtests.engine.loop import run
@@ -10,22 +10,24 @@ from backtests.engine.strategy import Session, load_strategy
 from benchmarks.agreement import vectorbt_skips
 from benchmarks.peers.stopwatch import Answer, Job, serve
 from benchmarks.series import find_version, make_feed, make_request, read_bars
-from benchmarks.workloads import FLIP, FLIP_WITH_EXITS, LEVEL
+from benchmarks.workloads import FLIP, FLIP_TARGETS, FLIP_WITH_EXITS, LEVEL, LEVEL_TARGETS
+
+CALLBACKS = {"flip": FLIP, "flip with exits": FLIP_WITH_EXITS, "level": LEVEL}
+TARGETS = {"flip": FLIP_TARGETS, "flip with exits": FLIP_TARGETS, "level": LEVEL_TARGETS}
 
 
 def prepare(job: Job) -> Callable[[], EngineResult]:
     bars = read_bars(job["series"])
-    return lambda: call_back(job, bars)
+    name = "flip with exits" if job["exits"] else job["rule"]
+    source = (TARGETS if job["api"] == "targets" else CALLBACKS)[name]
+    params = {"level": job["level"]} if job["rule"] == "level" else job["exits"]
+    return lambda: backtest(source, params, bars, job["fill"])
 
 
-def call_back(job: Job, bars: Bars) -> EngineResult:
-    request, feed, reporter = make_request(len(bars), job["fill"]), make_feed(bars), SilentReporter()
-    params: dict[str, ParamValue] = {}
-    if job["rule"] == "level":
-        params["level"] = job["level"]
-    params |= job["exits"]
-    source = LEVEL if job["rule"] == "level" else FLIP_WITH_EXITS if job["exits"] else FLIP
-    return run(Session(load_strategy(source, params), reporter), request, feed, reporter)
+def backtest(source: str, params: Mapping[str, ParamValue], bars: Bars, fill: str) -> EngineResult:
+    reporter = SilentReporter()
+    session = Session(load_strategy(source, params), reporter)
+    return run(session, make_request(len(bars), fill), make_feed(bars), reporter)
 
 
 def describe(result: EngineResult) -> Answer:

@@ -6,10 +6,8 @@ import pytest
 from backtests.engine.kernels.rows import TRADE
 from backtests.engine.kernels.types import ExitReason
 from benchmarks.agreement import compare_all, vectorbt_skips
-from benchmarks.jobs import BACKTESTING, CALLBACK, CALLBACK_AT_CLOSE, TARGETS, VECTORBT, WORKS, Job
+from benchmarks.jobs import BACKTESTING, CALLBACK, CALLBACK_AT_CLOSE, TARGETS, VECTORBT, W1, W2, W3, W4, W5, Job
 from benchmarks.race import Measurement
-
-W1, W2, W3, W4, W5 = WORKS
 
 
 def measured(work, entrant, n_trades=3, final_equity=10.0, **details):

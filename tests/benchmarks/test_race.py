@@ -5,11 +5,10 @@ import json
 import pytest
 
 from benchmarks import race
-from benchmarks.jobs import CALLBACK, FLOOR, VECTORBT, WORKS, Entrant, Job
+from benchmarks.jobs import CALLBACK, FLOOR, VECTORBT, W1, Entrant, Job
 from benchmarks.race import EngineFailed, EngineProcess, environment_of, python_of, summarise
 from benchmarks.series import make_bars, write_series
 
-W1 = WORKS[0]
 ANSWER = {"version": "1", "cpu_s": 0.5, "rss_mb": 100.0, "n_trades": 3, "final_equity": 10.0}
 
 

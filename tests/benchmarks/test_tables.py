@@ -7,11 +7,9 @@ import pytest
 from benchmarks import compare
 from benchmarks.agreement import compare_all
 from benchmarks.compare import report, write_results
-from benchmarks.jobs import BACKTESTING, CALLBACK, CALLBACK_AT_CLOSE, FLOOR, TARGETS, VECTORBT, WORKS, Job
+from benchmarks.jobs import BACKTESTING, CALLBACK, CALLBACK_AT_CLOSE, FLOOR, TARGETS, VECTORBT, W2, W3, W4, Job
 from benchmarks.race import EngineFailed, Measurement
 from benchmarks.tables import HEADINGS, describe_machine, goals_of, markdown_table, rows_of, text_table
-
-W1, W2, W3, W4, W5 = WORKS
 
 
 def measured(work, entrant, cpu_s, rss_mb=100.0, first_cpu_s=0.2):
