@@ -7,7 +7,7 @@ import pytest
 from marketdata.coverage import catalogue
 from marketdata.home import candle_store
 from marketdata.instruments import load_instruments
-from marketdata.models import IngestJob, Series
+from marketdata.models import IngestJob, Instrument, Series
 from marketdata.presentation import draw_strip
 from marketdata.samples import make_sample
 from marketdata.segments import SeriesKey, Source, store_rows
@@ -87,7 +87,7 @@ def test_a_strip_places_its_gaps_in_proportion():
     assert strip.label == "Held from 2025-01-01 to 2025-01-05, 1 gap"
 
 
-@pytest.mark.parametrize("name", ["instrument", "margintierset", "series", "segment", "ingestjob"])
+@pytest.mark.parametrize("name", ["instrument", "filterset", "margintierset", "series", "segment", "ingestjob"])
 def test_the_admin_lists_finds_and_shows_every_model(staff_client, name):
     make_sample()
     listing = staff_client.get(f"/admin/marketdata/{name}/?q=BTC")
@@ -97,6 +97,25 @@ def test_the_admin_lists_finds_and_shows_every_model(staff_client, name):
     )
     assert found
     assert staff_client.get(found[0]).status_code == 200
+
+
+def test_filters_that_staff_add_stand_beside_the_older_ones(staff_client):
+    load_instruments()
+    hold(make_candles(48))
+    instrument = Instrument.objects.get(market="usdm", symbol="BTCUSDT")
+    data = {"instrument": instrument.pk, "valid_from": "2023-12-01", "source": "Typed in.", "tick_size": "0.1"}
+    sizes = {"step_size": "0.001", "min_qty": "0.001", "min_notional": "100", "liquidation_fee_rate": "0.0125"}
+    for wrong in ({"tick_size": "0"}, {"min_qty": "-1"}, {"step_size": "nan"}):
+        page = text_of(staff_client.post("/admin/marketdata/filterset/add/", {**data, **sizes, **wrong}))
+        assert "errorlist" in page
+        assert instrument.filter_sets.count() == 1
+    assert staff_client.post("/admin/marketdata/filterset/add/", {**data, **sizes}).status_code == 302
+    page = text_of(staff_client.get(f"/data/{Series.objects.get().pk}/"))
+    newer, older = (page.index(f"Order filters from {day}") for day in ("2023-12-01", "2022-02-18"))
+    assert newer < older
+    catalogue_page = text_of(staff_client.get("/data/"))
+    assert "2023-12-01" in catalogue_page
+    assert "2022-02-18" in catalogue_page
 
 
 def test_the_admin_refuses_tiers_that_contradict_themselves(staff_client):
