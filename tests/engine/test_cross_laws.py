@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from backtests.engine.kernels.types import OrderKind
 from backtests.engine.replay import replay
 from backtests.engine.request import MarginMode
-from tests.engine.cross_oracle import CrossOracle
-from tests.engine.scenarios import make_scenario, play
+from tests.engine.random_runs import make_scenario
+from tests.engine.scenarios import play
 from tests.engine.test_oracle import assert_oracle_agrees
 
 seeds = st.integers(1_000, 1_000_000)
@@ -36,7 +36,7 @@ def make_cross_scenario(seed):
 @pytest.mark.parametrize("first", range(0, 100, 25))
 def test_engine_agrees_with_the_oracle(first):
     for seed in range(first, first + 25):
-        assert_oracle_agrees(seed, make_cross_scenario(seed), CrossOracle)
+        assert_oracle_agrees(seed, make_cross_scenario(seed))
 
 
 @lawful
@@ -110,7 +110,7 @@ def test_looking_ahead_skips_no_liquidation_with_and_without_the_compiler():
     ).stdout.split()
     scenarios = [make_cross_scenario(seed) for seed in range(2_000, 2_010)]
     results = [play(script, request, feed)[0] for request, feed, script in scenarios]
-    assert sum(len(result.liquidations) for result in results) > 5
+    assert sum(len(result.liquidations) for result in results) >= 5
     compiled = [result.result_hash() for result in results]
     assert interpreted[:10] == compiled
     assert interpreted[10:] == compiled

@@ -15,28 +15,33 @@ from backtests.engine.kernels.types import CommandKind, EventKind, OrderStatus, 
 from backtests.engine.loop import run
 from backtests.engine.portfolio import Account
 from backtests.engine.replay import replay
-from backtests.engine.request import Bars, Feed, FillPolicy, Instrument, MarginTier, SymbolFeed
+from backtests.engine.request import (
+    Bars,
+    Feed,
+    Instrument,
+    MarginTier,
+    RunRequest,
+    SymbolFeed,
+    TradingMarket,
+)
 from backtests.engine.result import CommandLog
 from tests.engine.market_stage import QUIET, bars_of
-from tests.engine.scenarios import MINUTE, START, Script, make_scenario, play
+from tests.engine.random_runs import make_scenario
+from tests.engine.scenarios import MINUTE, SMALL_TIERS, START, Script, play
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def small(n=6, **fields):
-    request, feed, _ = make_scenario(0)
-    bars = bars_of([QUIET] * n)
-    symbol = SymbolFeed(Instrument("BTCUSDT", step_size=0.001, tiers=feed.symbols[0].instrument.tiers), bars)
-    request = replace(
-        request,
+    symbol = SymbolFeed(Instrument("BTCUSDT", step_size=0.001, tiers=SMALL_TIERS), bars_of([QUIET] * n))
+    request = RunRequest(
+        market=TradingMarket.USDM,
         symbols=("BTCUSDT",),
+        timeframe="1m",
         from_ms=START,
         to_ms=START + n * MINUTE,
         initial_balance=1000.0,
-        fill=FillPolicy.CLOSE,
-        slippage_bps=0.0,
         taker_fee=0.0,
-        leverage=1.0,
         max_leverage=100.0,
         **fields,
     )

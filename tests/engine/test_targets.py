@@ -10,7 +10,8 @@ from backtests.engine.kernels.types import CommandKind, OrderStatus, Reason
 from backtests.engine.loop import run
 from backtests.engine.request import Feed, Instrument, SymbolFeed
 from backtests.engine.strategy import Session, describe_error, load_strategy
-from tests.engine.scenarios import Script, make_scenario
+from tests.engine.random_runs import make_scenario
+from tests.engine.scenarios import Script
 from tests.engine.strategy_stage import TIERS, NotingReporter, make_bars, make_feed, make_request, play
 
 NAN = np.nan
