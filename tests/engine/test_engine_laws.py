@@ -11,17 +11,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backtests.engine.kernels.types import OrderKind, SizeKind
+from backtests.engine.kernels.types import OrderKind, OrderStatus, Reason, SizeKind
 from backtests.engine.replay import replay
 from backtests.engine.request import (
     Bars,
     Feed,
     FundingEvents,
+    Instrument,
+    MarginMode,
     MarginTier,
     PathRule,
+    RunRequest,
+    SymbolFeed,
+    TradingMarket,
 )
-from tests.engine.random_runs import make_scenario
-from tests.engine.scenarios import START, play
+from tests.engine.random_runs import BUILT, make_scenario
+from tests.engine.scenarios import MINUTE, SMALL_TIERS, START, make_bars, play
 
 seeds = st.integers(1_000, 1_000_000)
 lawful = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -205,10 +210,57 @@ def test_fills_of_liquidations_belong_to_no_order(seed):
     assert np.array_equal(fills["order_id"] < 0, fills["kind"] == OrderKind.LIQUIDATION)
 
 
+@lawful
+@given(seeds)
+def test_every_order_ends_with_its_reason_and_holds_what_its_fills_did(seed):
+    request, feed, script = make_scenario(seed)
+    result, _ = play(script, request, feed)
+    orders, fills = result.orders, result.fills
+    assert np.array_equal(orders["order_id"], np.arange(len(orders)))
+    assert not np.any(np.isin(orders["status"], (OrderStatus.PENDING, OrderStatus.PARTLY_FILLED)))
+    assert np.array_equal(orders["status"] == OrderStatus.FILLED, orders["reason"] == Reason.NONE)
+    assert np.all(orders["filled_qty"][orders["status"] == OrderStatus.FILLED] > 0.0)
+    assert np.all(orders["filled_qty"][orders["status"] == OrderStatus.REJECTED] == 0.0)
+    own = fills[fills["order_id"] >= 0]
+    filled = np.bincount(own["order_id"], own["qty"], minlength=len(orders))
+    assert orders["filled_qty"] == close_to(filled, 1.0)
+    for i in range(len(request.symbols)):
+        of_symbol = fills[fills["i_symbol"] == i]
+        held = np.cumsum(of_symbol["side"] * of_symbol["qty"])
+        assert of_symbol["position_qty"] == close_to(held, 1.0)
+
+
+@pytest.mark.skipif("attached" not in BUILT, reason="orders on the path come with their kernels")
+@lawful
+@given(seeds)
+def test_optimist_never_gets_less_than_the_pessimist_out_of_one_bracket_trade(seed):
+    rng = np.random.default_rng(seed)
+    bars = make_bars(rng, 40, sigma=float(rng.choice([0.004, 0.03])))
+    side, price = int(rng.choice([-1, 1])), float(bars.close[0])
+    away = rng.uniform(0.002, 0.05, 2)
+    bracket = {"stop_loss": price * (1 - side * away[0]), "take_profit": price * (1 + side * away[1])}
+    script = {0: [("submit", {"side": side, "size": 10.0, **bracket})]}
+    request = RunRequest(
+        market=TradingMarket.USDM,
+        symbols=("BTCUSDT",),
+        timeframe="1m",
+        from_ms=START,
+        to_ms=START + 40 * MINUTE,
+        slippage_bps=float(rng.choice([0.0, 5.0])),
+        leverage=float(rng.choice([1.0, 20.0])),
+    )
+    feed = Feed((SymbolFeed(Instrument("BTCUSDT", tiers=SMALL_TIERS), bars),))
+    hurt, kind = (
+        play(script, replace(request, path=rule), feed)[0] for rule in (PathRule.PESSIMISTIC, PathRule.OPTIMISTIC)
+    )
+    assert kind.final_equity >= hurt.final_equity
+    assert len(hurt.trades) == 1
+
+
 HASHES = """
 import sys
-from tests.engine.random_runs import BUILT, make_scenario
-from tests.engine.scenarios import MINUTE, SMALL_TIERS, START, make_bars, play
+from tests.engine.random_runs import make_scenario
+from tests.engine.scenarios import play
 for seed in range(2_000, 2_012):
     request, feed, script = make_scenario(seed)
     sys.stdout.write(play(script, request, feed)[0].result_hash() + "\\n")
