@@ -29,3 +29,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("favicon.ico", RedirectView.as_view(url="/static/img/mark.svg")),
 ]
+
+handler404 = "accounts.api.errors.answer_missing"
+handler500 = "accounts.api.errors.answer_failure"

@@ -4,10 +4,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.defaults import page_not_found, server_error
 from rest_framework import serializers, status
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
+
+API = "/api/"
 
 
 class Refused(APIException):
@@ -46,6 +50,25 @@ def answer_refusal(error: Exception, context: dict[str, Any]) -> Response | None
         code, message = "permission_denied", "You may not do this."
     response.data = {"field": field, "code": code, "message": message}
     return response
+
+
+def answer_missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """An address that leads nowhere: in the API's shape under /api/, else the site's page. Named in config.urls."""
+    if not request.path.startswith(API):
+        return page_not_found(request, exception)
+    return _refuse("not_found", "There is nothing at this address.", status.HTTP_404_NOT_FOUND)
+
+
+def answer_failure(request: HttpRequest) -> HttpResponse:
+    """An error of ours, logged already: in the API's shape under /api/, else the site's page. Named in config.urls."""
+    if not request.path.startswith(API):
+        return server_error(request)
+    message = "Something went wrong on our side. Try again; if it fails again, tell the operator when it happened."
+    return _refuse("internal", message, status.HTTP_500_INTERNAL_SERVER_ERROR)
+
+
+def _refuse(code: str, message: str, status_code: int) -> HttpResponse:
+    return JsonResponse({"field": "", "code": code, "message": message}, status=status_code)
 
 
 def _first_of(error: ValidationError) -> tuple[str, str, str]:

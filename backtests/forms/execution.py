@@ -41,15 +41,15 @@ class ExecutionForm(forms.Form):
         initial="touch",
     )
     intrabar_timeframe = forms.CharField(
-        label="Path inside a bar from", required=False, help_text="Finer candles say which extreme came first."
+        label="Path inside a bar from", help_text="Finer candles say which extreme came first."
     )
     path = forms.ChoiceField(
-        label="Where they do not tell",
+        label="Where candles do not tell",
         choices=(("pessimistic", "The adverse extreme first"), ("optimistic", "The favourable extreme first")),
         initial="pessimistic",
     )
     participation_cap = forms.CharField(
-        label="Share of the volume",
+        label="Highest share of the volume",
         required=False,
         help_text="An order takes at most this ratio of a bar's volume, the rest later: 0.1 is 10 %. Empty: no limit.",
     )

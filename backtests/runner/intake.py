@@ -1,6 +1,7 @@
 """What a child has sent so far. The child is hostile by assumption: everything is bounded, nothing is believed."""
 
 from collections import deque
+from datetime import UTC, datetime
 from itertools import islice
 
 import numpy as np
@@ -81,8 +82,9 @@ class Intake:
         return tuple(self._lines)
 
     def log_tail(self, n_lines: int = TAIL_LINES) -> tuple[str, ...]:
+        """The last lines, each after the time of its bar (UTC)."""
         first = max(len(self._lines) - n_lines, 0)
-        return tuple(line.text for line in islice(self._lines, first, None))
+        return tuple(_with_time(line) for line in islice(self._lines, first, None))
 
     def plot_series(self) -> tuple[PlotSeries, ...]:
         return tuple(
@@ -165,3 +167,9 @@ class Intake:
         """Close of each bar; 0 before the first."""
         closes = np.append(self.timeline_ms + self._timeframe_ms, 0)
         return closes[i_bar]
+
+
+def _with_time(line: LogLine) -> str:
+    if not line.time_ms:
+        return line.text
+    return f"{datetime.fromtimestamp(line.time_ms / 1000, UTC):%Y-%m-%d %H:%M} {line.text}"

@@ -45,7 +45,7 @@ def test_what_comes_is_kept(intake):
     log = intake.command_log()
     assert (len(log.rows), log.tags) == (2, ("a", "b"))
     assert [(line.level, line.time_ms) for line in intake.log_lines()] == [("info", 0), ("error", int(TIMELINE[3]))]
-    assert intake.log_tail(1) == ("at 2",)
+    assert intake.log_tail(1) == ("2001-09-09 01:49 at 2",)
     (series,) = intake.plot_series()
     assert series.time_ms.tolist() == [TIMELINE[2], 0, TIMELINE[9] + STEP_MS]
     assert series.values.tolist() == [2, 3, 4]
