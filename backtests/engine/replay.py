@@ -1,23 +1,19 @@
 """The same kernels without a strategy: a command log goes through the bars with no Python per bar."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backtests.engine.errors import IntegrityError
 from backtests.engine.kernels.types import COMMAND, CommandKind, SizeKind
 from backtests.engine.portfolio.market import build_market
+from backtests.engine.portfolio.order_words import MAX_TARGETS
 from backtests.engine.portfolio.simulation import Simulation, build_rules
 from backtests.engine.request import Feed, RunRequest
 from backtests.engine.result import CommandLog, EngineResult, Rows
 
-_PLAYED = (
-    CommandKind.SUBMIT,
-    CommandKind.CANCEL,
-    CommandKind.CANCEL_ALL,
-    CommandKind.CLOSE_POSITION,
-    CommandKind.TARGET,
-)
-_TARGETS = (0, SizeKind.TARGET_RATIO, SizeKind.TARGET_QTY, SizeKind.TARGET_NOTIONAL)  # 0 means the ratio
-_PRICES = ("limit_price", "stop_price", "stop_loss", "take_profit", "trailing_ratio")  # of orders not yet played
+_PRICES = ("limit_price", "stop_price", "stop_loss", "take_profit")
+_TARGETS = (SizeKind.TARGET_RATIO, SizeKind.TARGET_QTY, SizeKind.TARGET_NOTIONAL)
+_SIZES = (SizeKind.QTY, SizeKind.NOTIONAL, SizeKind.EQUITY_RATIO)
 
 
 def replay(request: RunRequest, feed: Feed, commands: CommandLog) -> EngineResult:
@@ -38,23 +34,40 @@ def check_commands(rows: Rows, first_bar: int, n_bars: int, n_symbols: int, n_ta
     """The kernels index by what a command says; nothing out of range may reach them."""
     if not len(rows):
         return
-    is_submit, is_close = rows["kind"] == CommandKind.SUBMIT, rows["kind"] == CommandKind.CLOSE_POSITION
-    is_order = is_submit | is_close | (rows["kind"] == CommandKind.TARGET)
-    size, leverage = rows["size"], rows["leverage"]
-    most = np.where(is_close, 100.0, np.where(rows["size_kind"] == SizeKind.EQUITY_RATIO, 1.0, np.inf))
+    kind, size, leverage = rows["kind"], rows["size"], rows["leverage"]
+    is_submit, is_target = kind == CommandKind.SUBMIT, kind == CommandKind.TARGET
+    is_close, is_attached = kind == CommandKind.CLOSE_POSITION, kind == CommandKind.ATTACH_TAKE_PROFIT
+    is_exit = np.isin(kind, (CommandKind.SET_STOP_LOSS, CommandKind.SET_TAKE_PROFIT))
+    is_order = is_submit | is_close | is_target | is_exit
+    is_share = is_attached | (rows["size_kind"] == SizeKind.EQUITY_RATIO)
+    most = np.where(is_close, 100.0, np.where(is_share, 1.0, np.inf))
+    is_positive = (size > 0.0) & (size <= most) & np.isfinite(size)
+    prices = np.stack([rows[name] for name in _PRICES])
+    exit_price = np.where(kind == CommandKind.SET_STOP_LOSS, rows["stop_price"], rows["limit_price"])
+    ratio = rows["trailing_ratio"]
     checks = {
         "bar": (rows["i_bar"] >= first_bar) & (rows["i_bar"] < n_bars) & (np.diff(rows["i_bar"], prepend=0) >= 0),
-        "kind": np.isin(rows["kind"], _PLAYED),
+        "kind": np.isin(kind, list(CommandKind)),
         "symbol": (rows["i_symbol"] >= np.where(is_order, 0, -1)) & (rows["i_symbol"] < n_symbols),
         "side": ~is_submit | np.isin(rows["side"], (1, -1)),
-        "size kind": ~is_submit | np.isin(rows["size_kind"], (SizeKind.QTY, SizeKind.NOTIONAL, SizeKind.EQUITY_RATIO)),
-        "target": (rows["kind"] != CommandKind.TARGET) | np.isin(rows["size_kind"], _TARGETS),
-        "size": ~is_order | (np.isfinite(size) & ~((is_submit | is_close) & ~((size > 0.0) & (size <= most)))),
+        "size kind": (~is_submit | np.isin(rows["size_kind"], _SIZES))
+        & (~is_target | np.isin(rows["size_kind"], _TARGETS)),
+        "size": (~(is_submit | is_close | is_attached) | is_positive) & (~is_target | np.isfinite(size)),
         "leverage": np.isnan(leverage) | ((leverage >= 1.0) & np.isfinite(leverage)),
-        "price": np.all([np.isnan(rows[name]) for name in _PRICES], axis=0),
-        "term": ~rows["is_post_only"] & (rows["good_for_bars"] == 0),
+        "price": np.all(np.isnan(prices) | ((prices > 0.0) & np.isfinite(prices)), axis=0)
+        & (~(is_exit | is_attached) | ~np.isnan(exit_price)),
+        "trailing ratio": np.isnan(ratio) | ((ratio > 0.0) & (ratio < 1.0)),
+        "term": rows["good_for_bars"] >= 0,
+        "number of targets": _count_targets(rows, is_attached) <= MAX_TARGETS,
         "tag": (rows["i_tag"] >= -1) & (rows["i_tag"] < n_tags),
     }
     for name, is_good in checks.items():
         if not bool(np.all(is_good)):
             raise IntegrityError(f"Command {int(np.argmin(is_good))} of the order log has an impossible {name}.")
+
+
+def _count_targets(rows: Rows, is_attached: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many ATTACH_TAKE_PROFIT rows stand in one stretch up to each row."""
+    place = np.arange(len(rows))
+    last_other = np.maximum.accumulate(np.where(is_attached, -1, place))
+    return place - last_other

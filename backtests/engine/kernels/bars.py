@@ -4,6 +4,7 @@ from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.state import Row, Sim
 
 LEGS = 3
+NEVER = 4.0  # a time after the last leg
 
 
 @kernel
@@ -56,7 +57,7 @@ def price_on_path(bar: Row, is_low_first: bool, clock: float) -> float:
 def touch_time(bar: Row, is_low_first: bool, clock: float, level: float, direction: int) -> float:
     """When, from `clock` on, the price first reaches the level from above (direction -1) or below (+1).
 
-    `clock` itself when it is there or beyond already; 4.0 when never. Touching is enough.
+    `clock` itself when it is there or beyond already; NEVER when it is not reached. Touching is enough.
     """
     price = price_on_path(bar, is_low_first, clock)
     if (price - level) * direction >= 0.0:
@@ -66,7 +67,33 @@ def touch_time(bar: Row, is_low_first: bool, clock: float, level: float, directi
         end = knot(bar, is_low_first, i_leg + 1)
         if (end - level) * direction >= 0.0:
             return max(clock, i_leg + (level - start) / (end - start))
-    return 4.0
+    return NEVER
+
+
+@kernel
+def passing_time(bar: Row, is_low_first: bool, clock: float, level: float, direction: int) -> float:
+    """As touch_time, for a price that must go beyond the level: the time at which it passes."""
+    price = price_on_path(bar, is_low_first, clock)
+    if (price - level) * direction > 0.0:
+        return clock
+    for i_leg in range(int(clock), LEGS):
+        start = knot(bar, is_low_first, i_leg)
+        end = knot(bar, is_low_first, i_leg + 1)
+        if (end - level) * direction > 0.0:
+            return max(clock, i_leg + (level - start) / (end - start))
+    return NEVER
+
+
+@kernel
+def best_on_path(bar: Row, is_low_first: bool, from_clock: float, to_clock: float, direction: int) -> float:
+    """The highest (direction +1) or lowest (-1) price between two times."""
+    best = price_on_path(bar, is_low_first, from_clock)
+    for i_knot in range(int(from_clock) + 1, int(to_clock) + 1):
+        price = knot(bar, is_low_first, i_knot)
+        if (price - best) * direction > 0.0:
+            best = price
+    price = price_on_path(bar, is_low_first, to_clock)
+    return price if (price - best) * direction > 0.0 else best
 
 
 @kernel

@@ -4,12 +4,11 @@ The *excess* is the one less the other. Prices are linear on a leg of the path, 
 to zero inside a leg only if it is at or below zero at the leg's end.
 """
 
-from backtests.engine.kernels.bars import LEGS, knot, price_on_path
+from backtests.engine.kernels.bars import LEGS, NEVER, knot, price_on_path
 from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.margin import highest_tier, position_excess
 from backtests.engine.kernels.state import Sim
 
-NEVER = 4.0  # a time after the last leg of a bar's path
 SLACK = 1e-9  # of all money in play: more than rounding can hide
 
 

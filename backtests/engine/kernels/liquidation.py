@@ -1,16 +1,16 @@
 """Liquidation: when a position is due, and what its end costs."""
 
 from backtests.engine.kernels.account import change_wallet, margin_wallet, unrealised_pnl
-from backtests.engine.kernels.bars import price_on_path, set_marks_on_path, touch_time
+from backtests.engine.kernels.bars import NEVER, price_on_path, set_marks_on_path, touch_time
 from backtests.engine.kernels.compiler import kernel
-from backtests.engine.kernels.cross_margin import NEVER, can_account_be_due, excess_now, find_account_due
+from backtests.engine.kernels.cross_margin import can_account_be_due, excess_now, find_account_due
 from backtests.engine.kernels.fees import fee_of
 from backtests.engine.kernels.margin import find_tier, is_due, maintenance_of, refresh_liquidation_level
-from backtests.engine.kernels.orders import cancel_waiting
 from backtests.engine.kernels.positions import leave_position, position_leverage, release_margin
 from backtests.engine.kernels.state import Execution, Moment, Row, Sim
 from backtests.engine.kernels.trades import append_fill, finish_fill, leave_trade, note_price, sum_trade
 from backtests.engine.kernels.types import ExitReason, OrderStatus, Reason
+from backtests.engine.kernels.waiting import cancel_waiting
 
 
 @kernel
@@ -137,7 +137,7 @@ def end_position(sim: Sim, moment: Moment, i_symbol: int, wallet: float) -> None
     note_price(sim, i_symbol, price)
     steps = abs(position["steps"])
     side = -1 if position["steps"] > 0 else 1
-    fill = append_fill(sim, moment, Execution(-1, i_symbol, side, steps, price, price, 0.0))
+    fill = append_fill(sim, moment, Execution(-1, i_symbol, side, steps, price, price, 0.0, False))
     fill["fee"] = closing_fee(sim, i_symbol)
     fill["realised_pnl"] = unrealised_pnl(position)
     fill["leverage"] = position_leverage(position)

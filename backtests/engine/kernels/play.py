@@ -4,18 +4,21 @@ The order of events in a step is `play_step`, then the strategy's commands, then
 """
 
 from backtests.engine.kernels.account import note_ruin
-from backtests.engine.kernels.bars import choose_ways, set_marks_at_close, set_marks_at_open, set_marks_on_path
+from backtests.engine.kernels.ambiguity import play_path
+from backtests.engine.kernels.bars import set_marks_at_close, set_marks_at_open
 from backtests.engine.kernels.commands import play_command
 from backtests.engine.kernels.compiler import entry_kernel, kernel
-from backtests.engine.kernels.equity import note_marks, note_path, note_whole_bar, write_equity_row
+from backtests.engine.kernels.equity import note_marks, note_whole_bar, write_equity_row
 from backtests.engine.kernels.funding import charge_funding, skip_funding
-from backtests.engine.kernels.liquidation import find_due_on_path, liquidate_due, liquidate_on_path
+from backtests.engine.kernels.liquidation import liquidate_due
 from backtests.engine.kernels.margin import level_of, margin_ratio
 from backtests.engine.kernels.matching import fill_waiting_at_open
-from backtests.engine.kernels.orders import cancel_waiting
 from backtests.engine.kernels.quiet import can_happen, close_step, find_next_event, pass_quiet_steps
 from backtests.engine.kernels.state import Moment, Rows, Sim, Store, open_store
 from backtests.engine.kernels.types import OrderStatus, Reason
+from backtests.engine.kernels.waiting import cancel_waiting, expire_orders, tidy
+
+MOST_ATTACHED = 24  # orders that come with one command
 
 
 @entry_kernel
@@ -35,7 +38,7 @@ def play(store: Store, commands: Rows, n_commands: int, i_bar: int) -> bool:
         if not has_room(sim, 1):
             return False
         account["n_commands"] += 1
-        play_command(sim, command)
+        play_command(sim, commands, account["n_commands"] - 1)
     return advance(sim, i_bar)
 
 
@@ -59,7 +62,9 @@ def advance(sim: Sim, i_bar: int) -> bool:
 def has_room(sim: Sim, n_fine: int) -> bool:
     """Whether the tables hold what so many finest bars can bring at most."""
     account = sim.account
-    most = 4 * (account["n_waiting"] + sim.positions.shape[0] + 1) * n_fine
+    # No order comes into being within a step; only a participation cap lets one fill several times.
+    n_times = n_fine if sim.rules.run["participation_cap"] <= 1.0 else 1
+    most = 4 * (account["n_waiting"] + sim.positions.shape[0] + MOST_ATTACHED) * n_times
     books = sim.books
     return bool(
         account["n_fills"] + most <= books.fills.shape[0]
@@ -82,6 +87,9 @@ def play_step(sim: Sim, i_bar: int) -> None:
             play_bar(sim, Moment(i_bar, i_fine, market.fine_ms[i_fine]))
         else:
             note_whole_bar(sim, i_fine)
+    if i_bar >= account["next_expiry"]:
+        i_fine = market.first_fine[i_bar + 1] - 1
+        expire_orders(sim, Moment(i_bar, i_fine, market.step_ms[i_bar] + sim.rules.run["timeframe_ms"]))
 
 
 @kernel
@@ -93,25 +101,10 @@ def play_bar(sim: Sim, moment: Moment) -> None:
     liquidate_due(sim, moment)
     fill_waiting_at_open(sim, moment)
     charge_funding(sim, moment, True)
-    walk_path(sim, moment)
+    play_path(sim, moment)
+    tidy(sim)
     set_marks_at_close(sim, moment.i_fine)
     note_ruin(sim)
-
-
-@kernel
-def walk_path(sim: Sim, moment: Moment) -> None:
-    """Let happen what happens between open and close, in the order of the clock."""
-    choose_ways(sim, moment.i_fine)
-    clock = 0.0
-    while sim.account["n_open"] > 0:
-        i_symbol, time = find_due_on_path(sim, moment, clock)
-        if i_symbol < 0:
-            break
-        note_path(sim, moment.i_fine, clock, time)
-        set_marks_on_path(sim, moment.i_fine, time)
-        liquidate_on_path(sim, moment, i_symbol, time)
-        clock = time
-    note_path(sim, moment.i_fine, clock, 3.0)
 
 
 @entry_kernel

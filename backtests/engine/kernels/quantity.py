@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.state import Row
 
@@ -20,3 +22,13 @@ def to_steps(qty: float, rule: Row) -> int:
 @kernel
 def to_qty(steps: int, rule: Row) -> float:
     return float(steps * rule["step_numerator"] / rule["step_denominator"])
+
+
+@kernel
+def round_price(price: float, rule: Row, direction: int) -> float:
+    """To the tick, up (+1) or down (-1); a price that is on a tick, but for rounding, stays there."""
+    if rule["tick_numerator"] == 0.0:
+        return price
+    ticks: float = price * rule["tick_denominator"] / rule["tick_numerator"]
+    whole = np.floor(ticks + 1e-6) if direction < 0 else np.ceil(ticks - 1e-6)
+    return float(whole * rule["tick_numerator"] / rule["tick_denominator"])

@@ -13,6 +13,8 @@ def find_next_event(sim: Sim, i_from: int, i_to: int) -> int:
     if account["n_waiting"] == 0 and account["n_open"] == 0:
         return i_to
     market = sim.market
+    if i_from <= account["next_expiry"] < i_to:
+        i_to = account["next_expiry"]  # a step to be played; nothing need be looked for behind it
     i_next_funding = account["i_next_funding"]
     for i_bar in range(i_from, i_to):
         for i_fine in range(market.first_fine[i_bar], market.first_fine[i_bar + 1]):
@@ -29,8 +31,14 @@ def can_happen(sim: Sim, i_fine: int, i_next_funding: int) -> bool:
     i_next_funding: the first stamp that is not before this bar.
     """
     account = sim.account
-    if account["n_waiting"] > 0:
+    if account["waits_for_open"]:
         return True
+    if account["n_waiting"] > 0:
+        for i_symbol in range(sim.positions.shape[0]):
+            bar = sim.market.last[i_symbol, i_fine]
+            position = sim.positions[i_symbol]
+            if bar["low"] <= position["wake_low"] or bar["high"] >= position["wake_high"]:
+                return True
     if account["n_open"] == 0:
         return False
     funding = sim.market.funding

@@ -44,9 +44,10 @@ RUN_RULES = np.dtype(
 
 SYMBOL_RULES = np.dtype(
     [
-        ("tick_size", "f8"),
-        ("step_numerator", "f8"),  # step = numerator / denominator, one of them 1 where that is exact:
-        ("step_denominator", "f8"),  # 3 / 10 is 0.3, 3 * 0.1 is not
+        ("tick_numerator", "f8"),  # tick = numerator / denominator, one of them 1 where that is exact:
+        ("tick_denominator", "f8"),  # 3 / 10 is 0.3, 3 * 0.1 is not. A numerator of 0: prices are not rounded
+        ("step_numerator", "f8"),  # the same for the step
+        ("step_denominator", "f8"),
         ("min_qty", "f8"),
         ("min_notional", "f8"),
         ("liquidation_fee_rate", "f8"),
@@ -66,6 +67,10 @@ ACCOUNT = np.dtype(
         ("is_finished", "?"),
         ("n_open", "i8"),  # open positions
         ("n_waiting", "i8"),
+        ("waits_for_open", "?"),  # any order that waits for an open with trades
+        ("next_expiry", "i8"),  # the first step at whose close an order's time is over
+        ("last_refusal", "i8"),  # Reason: why the last change of an order was refused
+        ("n_ambiguous", "i8"),  # finest bars
         ("n_commands", "i8"),  # played so far
         ("n_orders", "i8"),
         ("n_fills", "i8"),
@@ -90,9 +95,33 @@ POSITION = np.dtype(
         ("mark", "f8"),  # where the mark price stands now
         ("i_trade", "i8"),
         ("is_low_first", "?"),  # the way through the bar that is being walked
+        ("wake_low", "f8"),  # an order may fill where the last price comes down to here,
+        ("wake_high", "f8"),  # or up to here
+        ("i_fine_traded", "i8"),  # the finest bar for which
+        ("room", "i8"),  # so many steps may still trade
     ],
     align=True,  # so that memoryviews read single fields
 )
+
+WAITING = np.dtype(
+    [
+        ("i_order", "i8"),
+        ("i_symbol", "i8"),
+        ("phase", "i8"),
+        ("direction", "i8"),  # the price comes down (-1) or up (+1) to the level
+        ("level", "f8"),
+        ("steps", "i8"),  # still to trade; UNRESOLVED until the size is settled
+        ("filled", "i8"),  # steps
+        ("opened", "i8"),  # steps of an entry that opened: of this order, or of the one it is attached to
+        ("closed", "i8"),  # steps of the entry that its attached orders have closed
+        ("i_parent", "i8"),  # the entry it is attached to; -1 none
+        ("best", "f8"),  # price since the entry's fill, of a trailing stop
+        ("last_bar", "i8"),  # the step at whose close its time is over
+    ],
+    align=True,
+)
+
+UNRESOLVED = -2  # steps of an order whose size is settled at its fill
 
 EVENT = np.dtype([("kind", "i8"), ("i_row", "i8")])
 
@@ -127,7 +156,17 @@ class Books(NamedTuple):
     liquidations: Rows
     equity: Rows
     events: Rows
-    waiting: NDArray[np.int64]  # ids of the orders that wait, ascending
+    waiting: Rows  # WAITING, in the order of their ids
+
+
+class Scratch(NamedTuple):
+    """Room to walk a bar the other way and to come back. As long as the tables whose rows it keeps."""
+
+    positions: Rows
+    waiting: Rows
+    orders: Rows  # of the waiting ones
+    trades: Rows  # of the open positions
+    fills: Rows  # of the other way
 
 
 class Store(NamedTuple):
@@ -140,6 +179,7 @@ class Store(NamedTuple):
     books: Books
     account: Rows  # ACCOUNT [1]
     positions: Rows  # POSITION [n_symbols]
+    scratch: Scratch
 
 
 class Sim(NamedTuple):
@@ -150,13 +190,14 @@ class Sim(NamedTuple):
     books: Books
     account: Row  # ACCOUNT
     positions: Rows  # POSITION [n_symbols]
+    scratch: Scratch
 
 
 @inlined_kernel
 def open_store(store: Store) -> Sim:
     """Records cost 2.5 us each to hand from Python to a kernel, an array of one record 0.1 us."""
     rules = Rules(store.run[0], store.symbols, store.tiers)
-    return Sim(store.market, rules, store.books, store.account[0], store.positions)
+    return Sim(store.market, rules, store.books, store.account[0], store.positions, store.scratch)
 
 
 class Moment(NamedTuple):
@@ -177,3 +218,14 @@ class Execution(NamedTuple):
     price: float
     reference_price: float  # before slippage
     fee_rate: float
+    is_maker: bool
+
+
+class Quote(NamedTuple):
+    """At what price an order would trade."""
+
+    price: float
+    reference_price: float  # before slippage
+    mark: float  # against which the open loss of an entry is measured
+    fee_rate: float
+    is_maker: bool

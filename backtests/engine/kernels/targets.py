@@ -129,6 +129,5 @@ def write_command(sim: Sim, commands: Rows, i_bar: int, kind: CommandKind, i_ord
 
 @kernel
 def play_last(sim: Sim, commands: Rows) -> None:
-    command = commands[sim.account["n_commands"]]
     sim.account["n_commands"] += 1
-    play_command(sim, command)
+    play_command(sim, commands, sim.account["n_commands"] - 1)

@@ -30,7 +30,12 @@ def append_fill(sim: Sim, moment: Moment, execution: Execution) -> Row:
         fill["kind"] = sim.books.orders[execution.i_order]["kind"]
     fill["qty"] = qty
     fill["price"] = execution.price
+    fill["fee"] = 0.0
+    fill["is_maker"] = execution.is_maker
     fill["slippage"] = qty * abs(execution.price - execution.reference_price)
+    fill["realised_pnl"] = 0.0
+    fill["initial_margin"] = 0.0
+    fill["covered"] = 0.0
     emit(sim, EventKind.FILL, i_fill)
     return fill
 
@@ -46,7 +51,7 @@ def finish_fill(sim: Sim, fill: Row) -> None:
 
 @kernel
 def open_trade(sim: Sim, moment: Moment, execution: Execution) -> None:
-    """Start a trade; entries are booked by `enter_trade`. Rows of the tables start as zeros."""
+    """Start a trade; entries are booked by `enter_trade`. The row may hold what a walk the other way left there."""
     account = sim.account
     i_trade = account["n_trades"]
     account["n_trades"] = i_trade + 1
@@ -64,6 +69,25 @@ def open_trade(sim: Sim, moment: Moment, execution: Execution) -> None:
     trade["i_tag"] = order["i_tag"]
     trade["exit_price"] = np.nan
     trade["exit_reason"] = ExitReason.OPEN
+    _clear_sums(trade)
+
+
+@kernel
+def _clear_sums(trade: Row) -> None:
+    trade["qty"] = 0.0
+    trade["entry_price"] = 0.0
+    trade["closed_qty"] = 0.0
+    trade["initial_margin"] = 0.0
+    trade["gross_pnl"] = 0.0
+    trade["fees"] = 0.0
+    trade["funding"] = 0.0
+    trade["liquidation_loss"] = 0.0
+    trade["covered"] = 0.0
+    trade["pnl"] = 0.0
+    trade["mae"] = 0.0
+    trade["mfe"] = 0.0
+    trade["n_fills"] = 0
+    trade["is_ambiguous"] = False
 
 
 @kernel

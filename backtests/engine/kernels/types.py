@@ -17,6 +17,7 @@ __all__ = [
     "ExitReason",
     "OrderKind",
     "OrderStatus",
+    "Phase",
     "Reason",
     "SizeKind",
 ]
@@ -62,6 +63,16 @@ class OrderStatus(IntEnum):
     CANCELLED = 4
     REJECTED = 5
     EXPIRED = 6
+
+
+class Phase(IntEnum):
+    """What an order waits for."""
+
+    ENTRY = 0  # attached: for the first fill of its entry
+    OPEN = 1  # a market order, or what is left of a triggered one: for the symbol's next open with trades
+    NEW_LIMIT = 2  # for that open, too, and goes into the book there
+    LIMIT = 3  # rests in the book
+    TRIGGER = 4  # a stop, a take-profit, a trailing stop: for its level
 
 
 class Reason(IntEnum):

@@ -9,14 +9,18 @@ from numpy.typing import NDArray
 
 from backtests.engine.cursor import Cursor
 from backtests.engine.errors import OrderError
-from backtests.engine.kernels.types import COMMAND, CommandKind, EventKind, OrderStatus, SizeKind
+from backtests.engine.kernels.types import COMMAND, CommandKind, EventKind, OrderStatus, Reason, SizeKind
 from backtests.engine.portfolio.market import bar_columns, build_market
+from backtests.engine.portfolio.order_words import check_change, check_positive, check_words
 from backtests.engine.portfolio.simulation import Simulation, build_rules
 from backtests.engine.request import Feed, MarginMode, RunRequest, TradingMarket
 from backtests.engine.result import CommandLog, EngineResult, Rows
 
+type Prices = tuple[float, float, float, float, float]
+
 NAN = math.nan
-_NOT_YET = "Limit, stop, attached and trailing orders are not available yet; market orders are."
+_NO_PRICES = (NAN, NAN, NAN, NAN, NAN)  # limit, stop, stop loss, take profit, trailing ratio
+_NO_TERMS = (False, 0)  # post only, good for bars
 
 
 class Account:
@@ -49,6 +53,7 @@ class Account:
         self._wallet = memoryview(account["wallet_balance"])
         self._n_orders = memoryview(account["n_orders"])
         self._ruined = memoryview(account["is_ruined"])
+        self._last_refusal = memoryview(account["last_refusal"])
         self._qty = memoryview(positions["qty"])
         self._entry = memoryview(positions["entry_price"])
         self._isolated = memoryview(positions["isolated_wallet"])
@@ -116,15 +121,27 @@ class Account:
         """Make an order at the close of this bar: side +1 buys, -1 sells. Raises OrderError."""
         if side not in (1, -1):
             raise OrderError(f"A side is +1 (buy) or -1 (sell), not {side!r}.")
+        check_positive("size", size)
+        if size_kind == SizeKind.EQUITY_RATIO and size > 1.0:
+            raise OrderError(f"equity_ratio is a share of the margin balance: above 0, at most 1; not {size:g}.")
+        kind, rest = CommandKind.SUBMIT, (i_symbol, side, size_kind, size, leverage, is_reduce_only, tag)
         # NaN alone is not equal to itself, so this asks in 0.1 us whether any price is given.
         has_price = limit_price == limit_price or stop_price == stop_price or stop_loss == stop_loss
         has_exit = take_profit == take_profit or trailing_ratio == trailing_ratio
-        if has_price or has_exit or is_post_only or good_for_bars:
-            raise OrderError(_NOT_YET)
-        _check_positive("size", size)
-        if size_kind == SizeKind.EQUITY_RATIO and size > 1.0:
-            raise OrderError(f"equity_ratio is a share of the margin balance: above 0, at most 1; not {size:g}.")
-        return self._order(CommandKind.SUBMIT, i_symbol, side, size_kind, size, leverage, is_reduce_only, tag)
+        if not (has_price or has_exit or is_post_only or good_for_bars):
+            return self._order(kind, *rest)
+        targets = check_words(
+            (limit_price, stop_price, stop_loss, trailing_ratio),
+            take_profit,
+            is_reduce_only=is_reduce_only,
+            is_post_only=is_post_only,
+            good_for_bars=good_for_bars,
+        )
+        prices = (limit_price, stop_price, stop_loss, NAN, trailing_ratio)
+        if len(targets) == 1 and targets[0][0] == 1.0:
+            prices = (limit_price, stop_price, stop_loss, targets[0][1], trailing_ratio)
+            targets = ()
+        return self._order(kind, *rest, prices, (is_post_only, good_for_bars), targets)
 
     def close_position(self, i_symbol: int = 0, percentage: float = 100.0, tag: str = "") -> int:
         """Reduce the position by a percentage of what is open when the order fills."""
@@ -136,7 +153,32 @@ class Account:
         """Trade to a signed notional of ratio x margin balance."""
         if not math.isfinite(ratio):
             raise OrderError(f"A target is a number; {ratio!r} is not.")
-        return self._order(CommandKind.TARGET, i_symbol, 0, 0, ratio, leverage, False, tag)
+        return self._order(CommandKind.TARGET, i_symbol, 0, SizeKind.TARGET_RATIO, ratio, leverage, False, tag)
+
+    def set_stop_loss(self, price: float, i_symbol: int = 0) -> int:
+        """A stop for all that the position will be; it takes the place of the stops that the position has."""
+        check_positive("stop_loss", price)
+        prices = (NAN, price, NAN, NAN, NAN)
+        return self._order(CommandKind.SET_STOP_LOSS, i_symbol, 0, 0, NAN, None, True, "", prices)
+
+    def set_take_profit(self, price: float, i_symbol: int = 0) -> int:
+        """A target for all that the position will be; it takes the place of the targets that the position has."""
+        check_positive("take_profit", price)
+        prices = (price, NAN, NAN, NAN, NAN)
+        return self._order(CommandKind.SET_TAKE_PROFIT, i_symbol, 0, 0, NAN, None, True, "", prices)
+
+    def modify(self, order_id: int, *, limit_price: float = NAN, stop_price: float = NAN, qty: float = NAN) -> bool:
+        """Change what a waiting order asks for; qty is its new total quantity. NaN leaves what is.
+
+        False when the exchange's rules refuse the change: the order stays as it was. Raises OrderError for an order
+        whose fate is settled, and for a word that its kind does not have.
+        """
+        if not 0 <= order_id < self._n_orders[0]:
+            raise OrderError(f"There is no order {order_id}.")
+        check_change(self.order(order_id), limit_price, stop_price, qty)
+        prices = (limit_price, stop_price, NAN, NAN, NAN)
+        self._play(CommandKind.MODIFY, -1, 0, SizeKind.QTY, qty, order_id=order_id, prices=prices)
+        return bool(self._last_refusal[0] == Reason.NONE)
 
     def cancel(self, order_id: int) -> bool:
         """True when the order waited and is now cancelled."""
@@ -281,6 +323,9 @@ class Account:
         leverage: float | None,
         is_reduce_only: bool,
         tag: str,
+        prices: Prices = _NO_PRICES,
+        terms: tuple[bool, int] = _NO_TERMS,
+        targets: Sequence[tuple[float, float]] = (),
     ) -> int:
         if not 0 <= i_symbol < len(self._qty):
             raise OrderError(f"There is no symbol {i_symbol} in this run.")
@@ -290,10 +335,26 @@ class Account:
             raise OrderError(f"Leverage is a number of at least 1; {leverage!r} is not.")
         order_id = self._n_orders[0]
         i_tag = self._tags.setdefault(tag, len(self._tags)) if tag else -1
-        self._play(kind, i_symbol, side, size_kind, size, leverage, is_reduce_only, order_id, i_tag)
+        for share, price in targets:
+            self._log(
+                CommandKind.ATTACH_TAKE_PROFIT,
+                i_symbol,
+                0,
+                0,
+                share,
+                order_id=order_id,
+                prices=(price, *_NO_PRICES[1:]),
+            )
+        self._play(kind, i_symbol, side, size_kind, size, leverage, is_reduce_only, order_id, i_tag, prices, terms)
         return order_id
 
-    def _play(
+    def _play(self, *command: Any, **more: Any) -> None:
+        """Log the command, then play the log up to it: exactly what a replay does."""
+        self._log(*command, **more)
+        self.has_acted = True
+        self.simulation.play(self._commands, self._n_commands, self.cursor.i_bar)
+
+    def _log(
         self,
         kind: CommandKind,
         i_symbol: int,
@@ -304,23 +365,17 @@ class Account:
         is_reduce_only: bool = False,
         order_id: int = -1,
         i_tag: int = -1,
+        prices: Prices = _NO_PRICES,
+        terms: tuple[bool, int] = _NO_TERMS,
     ) -> None:
-        """Log the command, then play the log up to it: exactly what a replay does."""
         if not self.is_open:
             raise OrderError("Orders are possible at the bars of the span only.")
         n = self._n_commands
         if n == len(self._commands):
             self._commands = np.concatenate([self._commands, np.zeros(n, COMMAND)])
-        i_bar = self.cursor.i_bar
-        self._commands[n] = (  # in the order of kernels.rows.COMMAND; no prices are given
-            *(i_bar, n, kind, i_symbol, order_id, side, size_kind, size, NAN, NAN, NAN, NAN, NAN),
-            *(leverage, is_reduce_only, False, 0, i_tag),
+        self._commands[n] = (  # in the order of kernels.rows.COMMAND
+            *(self.cursor.i_bar, n, kind, i_symbol, order_id, side, size_kind, size),
+            *prices,
+            *(leverage, is_reduce_only, *terms, i_tag),
         )
         self._n_commands = n + 1
-        self.has_acted = True
-        self.simulation.play(self._commands, n + 1, i_bar)
-
-
-def _check_positive(name: str, number: float) -> None:
-    if not 0.0 < number < math.inf:
-        raise OrderError(f"{name} must be a number above zero; {number!r} is not.")

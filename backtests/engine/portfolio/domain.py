@@ -17,7 +17,7 @@ from backtests.engine.errors import DataError, OrderError, RequestError
 from backtests.engine.kernels.state import BAR, FUNDING_EVENT, RUN_RULES, Market
 from backtests.engine.kernels.types import COMMAND, CommandKind, OrderKind, OrderStatus, Reason, SizeKind
 from backtests.engine.portfolio.formulas import maintenance_margin
-from backtests.engine.portfolio.simulation import Simulation, build_symbol_rules
+from backtests.engine.portfolio.simulation import Simulation, build_symbol_rules, make_scratch
 from backtests.engine.request import DEFAULT_FEES, Instrument, MarginMode, MarginTier, TradingMarket
 
 _SYMBOL = re.compile(r"[A-Z0-9]{2,30}(_[0-9]{6})?")
@@ -224,7 +224,8 @@ class Portfolio:
         command = np.zeros(1, COMMAND)
         command["kind"], command["i_symbol"], command["side"] = kind, i_symbol, side
         command["size_kind"], command["size"], command["leverage"] = SizeKind.QTY, size, leverage
-        command["limit_price"] = command["stop_price"] = math.nan
+        for name in ("limit_price", "stop_price", "stop_loss", "take_profit", "trailing_ratio"):
+            command[name] = math.nan
         command["i_tag"] = -1
         self._play(command)
         order = self._simulation.rows("orders")[-1]
@@ -255,7 +256,9 @@ class Portfolio:
         self._simulation.account[:] = before.account
         self._simulation.positions[:n_before] = before.positions[:n_before]
         self._simulation.store.market.last[:n_before] = before.store.market.last[:n_before]
-        self._simulation.store = self._simulation.store._replace(books=before.store.books)
+        books = before.store.books
+        scratch = make_scratch(books, self._simulation.positions)
+        self._simulation.store = self._simulation.store._replace(books=books, scratch=scratch)
         return n_before
 
     def _build(self) -> Simulation:
@@ -268,6 +271,7 @@ class Portfolio:
         run["is_spot"] = self.trading_mode is TradingMode.SPOT
         run["is_cross"] = self.margin_mode is MarginMode.CROSS and self.trading_mode is TradingMode.FUTURES
         run["fills_at_close"] = True
+        run["participation_cap"] = math.inf
         run["leverage"], run["max_leverage"] = 1.0, self.max_leverage
         run["maker_fee"] = run["taker_fee"] = self._taker_fee
         rules = build_symbol_rules(run, self._instruments or [Instrument("NONE")])

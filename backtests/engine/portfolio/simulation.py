@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from backtests.engine.errors import DataError, RequestError
+from backtests.engine.errors import DataError
 from backtests.engine.kernels.compiler import entry_of
 from backtests.engine.kernels.play import finish, look_ahead, play, read_liquidation_level, read_margin_ratio
 from backtests.engine.kernels.state import (
@@ -15,14 +15,17 @@ from backtests.engine.kernels.state import (
     RUN_RULES,
     SYMBOL_RULES,
     TIER,
+    WAITING,
     Books,
     Market,
     Rows,
     Rules,
+    Scratch,
     Store,
 )
 from backtests.engine.kernels.targets import PLAN, follow
 from backtests.engine.kernels.types import COMMAND, EQUITY, FILL, FUNDING, LIQUIDATION, ORDER, TRADE, EventKind
+from backtests.engine.kernels.waiting import FOREVER
 from backtests.engine.request import (
     Feed,
     FillPolicy,
@@ -50,8 +53,10 @@ class Simulation:
         account = np.zeros(1, ACCOUNT)
         account["wallet_balance"] = initial_balance
         account["i_bar"] = self.first_bar - 1
+        account["next_expiry"] = FOREVER
         positions = np.zeros(len(rules.symbols), POSITION)
         positions["i_trade"] = -1
+        positions["i_fine_traded"] = -1
         books = Books(
             orders=np.zeros(FIRST_ROWS, ORDER),
             fills=np.zeros(FIRST_ROWS, FILL),
@@ -60,11 +65,13 @@ class Simulation:
             liquidations=np.zeros(FIRST_ROWS, LIQUIDATION),
             equity=np.zeros(self.n_bars - self.first_bar, EQUITY),
             events=np.zeros(FIRST_ROWS, EVENT),
-            waiting=np.zeros(FIRST_ROWS, np.int64),
+            waiting=np.zeros(FIRST_ROWS, WAITING),
         )
         self.account = account
         self.positions = positions
-        self.store = Store(market, rules.run, rules.symbols, rules.tiers, books, account, positions)
+        self.store = Store(
+            market, rules.run, rules.symbols, rules.tiers, books, account, positions, make_scratch(books, positions)
+        )
         if Simulation._entries is None:
             commands = np.zeros(1, COMMAND)
             Simulation._entries = (
@@ -139,19 +146,21 @@ class Simulation:
             is_ruined=bool(self.account["is_ruined"][0]),
             n_bars=int(self.account["n_equity"][0]),
             first_bar=self.first_bar,
-            counters={"no_trade_bars": int(np.count_nonzero(volume == 0.0))},
+            counters={
+                "no_trade_bars": int(np.count_nonzero(volume == 0.0)),
+                "ambiguous_bars": int(self.account["n_ambiguous"][0]),
+            },
         )
 
     def _grow(self) -> None:
         books = self.store.books
         grown = {name: _doubled(getattr(books, name)) for name in books._fields if name not in ("equity", "funding")}
-        self.store = self.store._replace(books=books._replace(**grown))
+        books = books._replace(**grown)
+        self.store = self.store._replace(books=books, scratch=make_scratch(books, self.positions))
 
 
 def build_rules(request: RunRequest, feed: Feed, first_bar: int) -> Rules:
     """Raises RequestError for what cannot be simulated yet, DataError for futures without margin tiers."""
-    if request.participation_cap is not None:
-        raise RequestError("participation_cap", "not_available", "A participation cap is not available yet.")
     run = np.zeros(1, RUN_RULES)
     run["first_bar"] = first_bar
     run["timeframe_ms"] = request.timeframe_ms
@@ -176,7 +185,8 @@ def build_symbol_rules(run: Rows, instruments: list[Instrument]) -> Rules:
     symbols = np.zeros(len(instruments), SYMBOL_RULES)
     tiers = np.zeros((len(instruments), max(1, *(len(i.tiers) for i in instruments))), TIER)
     for i, instrument in enumerate(instruments):
-        for name in ("tick_size", "min_qty", "min_notional", "liquidation_fee_rate"):
+        symbols[i]["tick_numerator"], symbols[i]["tick_denominator"] = _as_fraction(instrument.tick_size)
+        for name in ("min_qty", "min_notional", "liquidation_fee_rate"):
             symbols[i][name] = getattr(instrument, name)
         symbols[i]["step_numerator"], symbols[i]["step_denominator"] = _as_fraction(instrument.step_size)
         symbols[i]["n_tiers"] = len(instrument.tiers)
@@ -187,10 +197,24 @@ def build_symbol_rules(run: Rows, instruments: list[Instrument]) -> Rules:
 
 def _as_fraction(step_size: float) -> tuple[float, float]:
     """0.001 -> (1, 1000), so that 3 steps are exactly the float 0.003; other steps as they are."""
+    if step_size == 0.0:
+        return 0.0, 1.0
     inverse = round(1.0 / step_size)
     if inverse >= 1 and abs(1.0 / step_size - inverse) <= 1e-9 * inverse:
         return 1.0, float(inverse)
     return step_size, 1.0
+
+
+def make_scratch(books: Books, positions: Rows) -> Scratch:
+    """Empty rows, which cost no memory until they are written."""
+    n_waiting = len(books.waiting)
+    return Scratch(
+        positions=np.zeros(len(positions), POSITION),
+        waiting=np.zeros(n_waiting, WAITING),
+        orders=np.zeros(n_waiting, ORDER),
+        trades=np.zeros(len(positions), TRADE),
+        fills=np.zeros(len(books.fills), FILL),
+    )
 
 
 def _doubled(rows: Any) -> Any:
