@@ -10,12 +10,13 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.agreement import Finding, compare_all
 from benchmarks.jobs import FLOOR, WORKS, Job, Work, jobs_of
-from benchmarks.race import ENVIRONMENTS, ROOT, EngineFailed, Measurement, measure_in_turn
+from benchmarks.race import ENVIRONMENTS, ROOT, EngineFailed, Measurement, cpu_of_fresh_process, measure_in_turn
 from benchmarks.series import YEAR, find_level, make_bars, write_series
 from benchmarks.tables import (
     GOAL_HEADINGS,
@@ -52,16 +53,26 @@ def write_jobs(jobs: Sequence[Job], folder: Path) -> dict[str, Path]:
     return files
 
 
-def measure(works: Sequence[Work], folder: Path, n_rounds: int | None) -> list[Measurement]:
+@dataclass(frozen=True)
+class Race:
+    """What was measured: every job, and two whole processes of ours, one after the other, right after the set-up."""
+
+    measurements: Sequence[Measurement]
+    fresh_s: Sequence[float]
+
+
+def measure(works: Sequence[Work], folder: Path, n_rounds: int | None) -> Race:
     for name in ENVIRONMENTS.values():  # so that a peer's first run shows what its compiler costs
         shutil.rmtree(folder / name / "compiled", ignore_errors=True)
     files = write_jobs([job for work in works for job in jobs_of(work)], folder)
+    ours = jobs_of(works[0])[0]
+    fresh_s = [cpu_of_fresh_process(ours, files[ours.name], folder) for _ in range(2)]
     measurements = []
     for work in works:
         print(f"{work.name}  {work.title} ({work.n_bars:,} bars)", file=sys.stderr, flush=True)
         rounds = n_rounds or (SWEEP_ROUNDS if work.pairs else ROUNDS)
         measurements += measure_in_turn(jobs_of(work), files, folder, rounds)
-    return measurements
+    return Race(measurements, fresh_s)
 
 
 def write_results(measurements: Sequence[Measurement], folder: Path) -> Path:
@@ -72,9 +83,10 @@ def write_results(measurements: Sequence[Measurement], folder: Path) -> Path:
     return file
 
 
-def report(measurements: Sequence[Measurement], findings: Sequence[Finding]) -> str:
+def report(race: Race, findings: Sequence[Finding]) -> str:
     """The table for reading here, and the same as Markdown for docs/reference/benchmarks.md."""
-    rows, goals = rows_of(measurements), [goal.to_row() for goal in goals_of(measurements)]
+    rows = rows_of(race.measurements)
+    goals = [goal.to_row() for goal in goals_of(race.measurements, race.fresh_s)]
     lines = [text_table(rows), "", MARKDOWN_START, "", f"{datetime.now(UTC):%Y-%m-%d}, {describe_machine()}.", ""]
     lines += [markdown_table(HEADINGS, rows, LEFT_COLUMNS), "", markdown_table(GOAL_HEADINGS, goals, 4), ""]
     lines += [f"- {finding.text}." for finding in findings]
@@ -93,13 +105,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     chosen = [work for work in WORKS if not options.works or work.name in options.works]
     try:
-        measurements = measure(chosen, folder, options.rounds)
+        race = measure(chosen, folder, options.rounds)
     except EngineFailed as failure:
         print(failure, file=sys.stderr)
         return 1
-    findings = compare_all(measurements)
-    print(report(measurements, findings))
-    print(f"\nRows: {write_results(measurements, folder)}", file=sys.stderr)
+    findings = compare_all(race.measurements)
+    print(report(race, findings))
+    print(f"\nRows: {write_results(race.measurements, folder)}", file=sys.stderr)
     return 0 if all(finding.is_agreed for finding in findings) else 1
 
 

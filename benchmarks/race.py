@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -141,6 +142,15 @@ class EngineProcess:
             raise EngineFailed(f"{self._job.name} gave no answer; all it wrote is in {self._log}.\n{last_words}")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+def cpu_of_fresh_process(job: Job, file: Path, folder: Path) -> float:
+    """CPU seconds of a process that starts, does the work once, and ends: what one run of a user costs in all."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with EngineProcess(job, file, folder) as process:
+        process.run()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def python_of(entrant: Entrant, folder: Path) -> Path:
