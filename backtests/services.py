@@ -64,7 +64,6 @@ def resolve_request(raw: Mapping[str, Any], param_schema: Sequence[ParamSpec]) -
     Raises RequestError.
     """
     request = RunRequest.parse(raw)
-    _check_available(request)
     _check_size(request)
     try:
         params = resolve_params(param_schema, request.params)
@@ -150,12 +149,6 @@ def _find_version(user: User, strategy_id: Any, number: Any) -> StrategyVersion:
             "unknown_version",
             f"{reprlib.repr(number)} is not a version of this strategy; the latest is {latest.number}.",
         ) from None
-
-
-def _check_available(request: RunRequest) -> None:
-    """What a request can say, but no run of the site can do yet, is refused before it is queued."""
-    if request.participation_cap is not None:
-        raise RequestError("participation_cap", "not_available", "A participation cap is not available yet.")
 
 
 def _check_size(request: RunRequest) -> None:

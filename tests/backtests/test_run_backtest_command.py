@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from backtests import reports
 from backtests.models import BacktestRun
 from backtests.presentation.facts import list_assumptions, list_data_facts, write_command
+from backtests.presentation.numbers import NBSP
 from tests.builders import build_candles
 
 pytestmark = pytest.mark.django_db
@@ -159,6 +160,7 @@ def test_every_setting_has_an_option_and_the_page_s_command_repeats_them(candles
     file = strategy_file(CROSS)
     options = ("--intrabar", "15m", "--limit-fill", "through", "--path", "optimistic", "--maker-fee", "0.0001")
     more = ("--max-leverage", "20", "--warmup-bars", "30", "--slippage-bps", "1.5", "--margin-mode", "cross")
+    more += ("--participation-cap", "0.25")
     code, printed, _ = call(capsys, file, *SPAN, *options, *more, "--json", "--save-for", owner.email)
     facts = json.loads(printed)
     run = BacktestRun.objects.get(pk=facts["run"])
@@ -173,6 +175,8 @@ def test_every_setting_has_an_option_and_the_page_s_command_repeats_them(candles
     assert [word for word in (*options, *more) if word not in words] == []
     _, printed, _ = call(capsys, file, *words[4:], "--json")
     assert json.loads(printed)["result_hash"] == facts["result_hash"]
+    assert isinstance(facts["n_ambiguous_bars"], int)
+    assert ("Share of a bar's volume", f"at most 25{NBSP}%") in list_assumptions(report)
     assert ("Path inside a bar", "from 15m candles; in each, favourable extreme first") in list_assumptions(report)
     assert ("BTCUSDT finer candles", "15m, for the path inside a bar") in list_data_facts(report)
 

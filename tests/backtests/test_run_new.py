@@ -12,7 +12,7 @@ from backtests.presentation.runs import run_row
 from tests.builders import build_candles, build_version
 
 NEW = reverse("run_new")
-NOT_ASKED_AGAIN = {"from_ms", "to_ms", "data_revision", "participation_cap"}
+NOT_ASKED_AGAIN = {"from_ms", "to_ms", "data_revision"}
 SCHEMA = [
     {"name": "fast", "type": "int", "default": 10, "min": 2, "max": 50, "step": 2, "choices": None},
     {"name": "is_bold", "type": "bool", "default": True, "min": None, "max": None, "step": None, "choices": None},
@@ -138,6 +138,7 @@ def test_an_error_in_the_folded_costs_opens_them(owner_client, version):
 
 EVERYTHING = {
     "margin_mode": "cross",
+    "participation_cap": 0.1,
     "path": "optimistic",
     "limit_fill": "through",
     "intrabar_timeframe": "15m",

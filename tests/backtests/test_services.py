@@ -121,7 +121,6 @@ def test_an_archived_strategy_is_no_strategy(owner, candles):
         ({"to": "2025-03-01"}, ("to", "span_not_covered")),
         ({"data_revision": "old"}, ("data_revision", "data_revised")),
         ({"margin_mode": "both"}, ("margin_mode", "unknown_choice")),
-        ({"participation_cap": 0.1}, ("participation_cap", "not_available")),
         ({"intrabar_timeframe": "1m"}, ("intrabar_timeframe", "no_such_series")),
         ({"intrabar_timeframe": "2h"}, ("intrabar_timeframe", "not_finer")),
         ({"intrabar_timeframe": "8h", "timeframe": "12h"}, ("intrabar_timeframe", "not_a_divisor")),
