@@ -109,6 +109,18 @@ class LocalFiles:
         return self.path_of(name).stat().st_size
 
 
+class CandleSource(Protocol):
+    """What a run's feed is read from: a CandleStore, or anything that answers as it does. Raises StoreError."""
+
+    def read_columns(
+        self, names: Sequence[str], refs: Sequence[SegmentRef], from_ms: int, to_ms: int
+    ) -> dict[str, NDArray[Any]]:
+        """Columns of the candles that open in [from_ms, to_ms), in time order."""
+
+    def read_funding(self, refs: Sequence[SegmentRef], from_ms: int, to_ms: int) -> FundingArrays:
+        """The funding events stamped in [from_ms, to_ms), in time order."""
+
+
 class CandleStore:
     """Writes and reads candle files. `root` is the folder of everything mutable (HINDSIGHT_HOME)."""
 

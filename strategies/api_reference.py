@@ -21,7 +21,11 @@ class ApiName:
     doc: str
 
 
-_SIZED = "(amount=None, leverage=None, *, notional=None, equity_ratio=None, symbol=None, reduce_only=False, tag=None)"
+_SIZED = (
+    "(amount=None, leverage=None, *, notional=None, equity_ratio=None, symbol=None, limit=None, stop=None, "
+    "stop_loss=None, take_profit=None, trailing_ratio=None, reduce_only=False, post_only=False, good_for_bars=None, "
+    "tag=None)"
+)
 _OF_SYMBOL = "(symbol=None)"
 
 GLOBAL_NAMES = (
@@ -76,15 +80,16 @@ TRADE_NAMES = (
         "buy",
         "method",
         _SIZED,
-        "A market order to buy. Give exactly one size: amount (base quantity), notional (quote) or equity_ratio (share "
-        "of your equity bound as margin, fee included). Returns an order, falsy when rejected.",
+        "Buys. Give exactly one size: amount (base quantity), notional (quote) or equity_ratio (share of your equity "
+        "bound as margin, fee included). limit and stop make it wait for a price; stop_loss, take_profit (a price, or "
+        "a list of (share, price)) and trailing_ratio guard what it opens. Returns an order, falsy when rejected.",
     ),
     ApiName(
         "self",
         "sell",
         "method",
         _SIZED,
-        "A market order to sell; opens a short on futures when nothing is held. Sizes as for buy.",
+        "Sells; opens a short on futures when nothing is held. The words are those of buy.",
     ),
     ApiName(
         "self",
@@ -99,6 +104,20 @@ TRADE_NAMES = (
         "method",
         "(ratio, symbol=None, leverage=None)",
         "Buys or sells until the position's notional is ratio x equity; negative is short, 0 is flat.",
+    ),
+    ApiName(
+        "self",
+        "set_stop_loss",
+        "method",
+        "(price, symbol=None)",
+        "Guards what is open by a stop at the price, in place of the stops there are; rejected when flat.",
+    ),
+    ApiName(
+        "self",
+        "set_take_profit",
+        "method",
+        "(price, symbol=None)",
+        "Closes what is open at the price, in place of the targets there are; rejected when flat.",
     ),
     ApiName("self", "cancel", "method", "(order)", "Cancels an order that still waits; True when it did."),
     ApiName("self", "cancel_all", "method", "(symbol=None)", "Cancels every waiting order, of one symbol or of all."),
@@ -190,6 +209,20 @@ ORDER_NAMES = (
     ApiName("order", "is_waiting", "property", "bool", "True while something of it can still fill."),
     ApiName("order", "side", "property", "str", "buy or sell."),
     ApiName("order", "symbol", "property", "str", "The symbol that it trades."),
+    ApiName("order", "kind", "property", "str", "market, limit, stop, stop_limit, stop_loss, take_profit, ..."),
+    ApiName("order", "limit", "property", "float", "Its limit price, on the tick; None where it has none."),
+    ApiName("order", "stop", "property", "float", "The price that triggers it, where it stands now; None without one."),
+    ApiName("order", "attached", "property", "tuple", "What came with it: its stop, its targets, its trailing stop."),
+    ApiName("order", "parent", "property", "Order", "The entry that it is attached to; None where there is none."),
+    ApiName("order", "is_reduce_only", "property", "bool", "True where it may only reduce what is held."),
+    ApiName("order", "tag", "property", "str", "The text that it was given; empty without one."),
+    ApiName(
+        "order",
+        "modify",
+        "method",
+        "(limit=None, stop=None, qty=None)",
+        "Changes a waiting order; False where the exchange's rules refuse it, and then nothing changes.",
+    ),
     ApiName("order", "order_id", "property", "int", "Its number in the run's list of orders."),
     ApiName("order", "cancel", "method", "()", "Cancels what still waits; True when something did."),
 )
@@ -261,12 +294,6 @@ API = (
     *PORTFOLIO_NAMES,
     *INDICATOR_NAMES,
     *TA_NAMES,
-)
-
-# What the engine refuses so far; the check says so instead of "unknown".
-NOT_YET_NAMES = frozenset({"set_stop_loss", "set_take_profit"})
-NOT_YET_ARGUMENTS = frozenset(
-    {"limit", "stop", "stop_loss", "take_profit", "trailing_ratio", "post_only", "good_for_bars"}
 )
 
 

@@ -13,6 +13,7 @@ type Method = ast.FunctionDef | ast.AsyncFunctionDef
 _OBJECT_NAMES = frozenset(dir(object)) | {"__dict__", "__module__", "__annotations__"}
 _NOT_FIELDS = {"symbol", "to_series", "to_frame", "of", "indicator", "first_bar"}  # attributes, but no columns
 _SIZES = ("amount", "notional", "equity_ratio")
+_GUARDS = ("stop_loss", "take_profit", "trailing_ratio")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,7 @@ def _check_attribute(
 ) -> Iterator[Finding]:
     if node.attr in own or node.attr in api or node.attr in _OBJECT_NAMES:
         return
-    if node.attr in api_reference.NOT_YET_NAMES:
-        text = f"self.{node.attr} is not available yet. Test the price in on_data and call self.close_position()."
-        yield Finding(node, "not_available", text)
-    elif close := suggest(node.attr, own | api.keys()):
+    if close := suggest(node.attr, own | api.keys()):
         yield Finding(node, "unknown_attribute", f"There is no self.{node.attr}. Did you mean self.{close}?")
     else:
         text = f"Nothing sets self.{node.attr}, and Strategy has no such name."
@@ -92,18 +90,27 @@ def _check_call(call: ast.Call, name: str) -> Iterator[Finding]:
             yield Finding(call, "missing_argument", f"{name} needs {missing}.")
     if name in ("buy", "sell"):
         yield from _check_sizes(call, name, given)
+        yield from _check_terms(call, given)
 
 
 def _check_keyword(word: ast.keyword, name: str, shape: CallShape) -> Iterator[Finding]:
     if shape.has_varkw or word.arg in shape.keywords:
         return
-    if word.arg in api_reference.NOT_YET_ARGUMENTS and name in ("buy", "sell"):
-        text = f"{word.arg} is not available yet: orders are market orders. Close the position yourself in on_data."
-        yield Finding(word, "not_available", text)
-        return
     close = suggest(word.arg or "", shape.keywords)
     hint = f"Did you mean {close}?" if close else f"It takes {', '.join(sorted(shape.keywords))}."
     yield Finding(word, "unknown_argument", f"{name} has no {word.arg}. {hint}")
+
+
+def _check_terms(call: ast.Call, given: Mapping[str, ast.expr]) -> Iterator[Finding]:
+    """Words of an order that contradict each other, where the source says so plainly."""
+    if _is_true(given.get("post_only")) and _is_none(given.get("limit")):
+        yield Finding(
+            call, "bad_order", "post_only belongs to a limit order: give limit=, the price where it may rest."
+        )
+    if _is_true(given.get("reduce_only")):
+        for key in _GUARDS:
+            if not _is_none(given.get(key)):
+                yield Finding(given[key], "bad_order", f"{key} guards what an order opens; reduce_only opens nothing.")
 
 
 def _check_sizes(call: ast.Call, name: str, given: Mapping[str, ast.expr]) -> Iterator[Finding]:
@@ -209,8 +216,12 @@ def _is_store(node: ast.Name) -> bool:
     return not isinstance(node.ctx, ast.Load)
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def _is_none(node: ast.expr | None) -> bool:
+    return node is None or (isinstance(node, ast.Constant) and node.value is None)
+
+
+def _is_true(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value is True
 
 
 def _number_of(node: ast.expr) -> float | None:

@@ -18,7 +18,7 @@ from backtests.engine.request import (
 )
 from marketdata.rules import InstrumentRules
 from marketdata.run_data import RunData, SymbolData
-from marketdata.store import CandleStore, SegmentRef, StoreError
+from marketdata.store import CandleSource, SegmentRef, StoreError
 from marketdata.timeframes import TIMEFRAME_MS, grid_phase_ms, is_filled, is_on_grid
 
 PATH_COLUMNS = ("open_ms", "open", "high", "low", "close", "volume")
@@ -26,7 +26,7 @@ BAR_COLUMNS = (*PATH_COLUMNS, "n_trades")
 ROUND_MS = 1_000  # funding stamps jitter by some ms
 
 
-def build_feed(run_data: RunData, request: RunRequest, store: CandleStore) -> Feed:
+def build_feed(run_data: RunData, request: RunRequest, store: CandleSource) -> Feed:
     """The engine's feed of a run: per symbol the warm-up bars and those of the span, in time order.
 
     Candles off the timeframe's grid are no bars. Finer bars are there if the request asks for them, for the span only.
@@ -43,7 +43,7 @@ def build_feed(run_data: RunData, request: RunRequest, store: CandleStore) -> Fe
         raise DataError(str(error)) from error
 
 
-def _build_symbol(data: SymbolData, request: RunRequest, store: CandleStore) -> SymbolFeed:
+def _build_symbol(data: SymbolData, request: RunRequest, store: CandleSource) -> SymbolFeed:
     symbol = data.rules.symbol
     warmup_from_ms = request.from_ms - request.warmup_bars * request.timeframe_ms
     bars = _read_bars(store, BAR_COLUMNS, data.candles, request.timeframe, (warmup_from_ms, request.to_ms))
@@ -70,7 +70,7 @@ def _build_symbol(data: SymbolData, request: RunRequest, store: CandleStore) -> 
 
 
 def _read_bars(
-    store: CandleStore, names: Sequence[str], refs: Sequence[SegmentRef], timeframe: str, span_ms: tuple[int, int]
+    store: CandleSource, names: Sequence[str], refs: Sequence[SegmentRef], timeframe: str, span_ms: tuple[int, int]
 ) -> Bars | None:
     """Read-only bars of the half-open span, on the grid; None where there are none."""
     columns = store.read_columns(names, refs, *span_ms)
@@ -101,7 +101,7 @@ def _fit_marks(marks: Bars, mark_length_ms: int, finest: NDArray[np.int64], leng
 
 
 def _read_funding(
-    data: SymbolData, first_open_ms: int, to_ms: int, marks: Bars | None, store: CandleStore
+    data: SymbolData, first_open_ms: int, to_ms: int, marks: Bars | None, store: CandleSource
 ) -> FundingEvents:
     """Events stamped in [first_open_ms, to_ms); the mark price is the event's own, else the open of the mark candle
     that opens at the stamp, else NaN."""

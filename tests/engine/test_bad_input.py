@@ -109,7 +109,7 @@ def test_errors_that_a_strategy_catches_leave_a_run_that_replays():
 
 @pytest.mark.parametrize("symbol", ["NOSUCH", "btcusdt", "", 0, None])
 def test_symbols_outside_the_run_are_errors_everywhere(symbol):
-    calls = "self.buy(1, symbol=s)|self.close_position(symbol=s)|self.cancel_all(s)"
+    calls = "self.buy(1, symbol=s)|self.close_position(symbol=s)|self.set_stop_loss(1, s)|self.cancel_all(s)"
     calls += "|self.get_position_size(s)|self.history(3, symbol=s)|self.target_ratio(0.1, symbol=s)"
     for call in calls.split("|"):
         if symbol is None:

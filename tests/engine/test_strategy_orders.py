@@ -43,6 +43,22 @@ def raised(call, error=OrderError, **fields):
         ("buy(1, take_profit=[110, 120])", "list of .share, price."),
         ("buy(1, trailing_ratio=2)", "ratio below 1"),
         ("buy(1, good_for_bars=1.5)", "whole number of bars"),
+        ("buy(1, post_only=True)", "post_only belongs to a limit order"),
+        ("buy(1, reduce_only=True, stop_loss=90)", "stop_loss guards what an order opens"),
+        ("sell(1, reduce_only=True, trailing_ratio=0.1)", "trailing_ratio guards"),
+        ("buy(1, trailing_ratio=0)", "trailing_ratio must be above zero"),
+        ("buy(1, trailing_ratio=1)", "ratio below 1"),
+        ("buy(1, take_profit=[])", "sum to at most 1"),
+        ("buy(1, take_profit=[(0, 110)])", "take_profit share must be above zero"),
+        ("buy(1, take_profit=[(0.5, float('nan'))])", "take_profit is NaN"),
+        ("buy(1, take_profit='110')", "take_profit must be a number"),
+        ("buy(1, limit=1e300)", "no price is that high"),
+        ("buy(1, stop=0)", "stop must be above zero"),
+        ("buy(1, good_for_bars=0)", "good_for_bars must be above zero"),
+        ("buy(1, good_for_bars=1e12)", "whole number of bars"),
+        ("set_stop_loss(float('nan'))", "price is NaN"),
+        ("set_stop_loss(-1)", "price must be above zero"),
+        ("set_take_profit(110, 'ETHUSDT')", "'ETHUSDT' is not in this run"),
         ("buy(1, tag=5)", "tag must be a text"),
         ("buy(1, tag='x' * 65)", "at most 64 characters"),
         ("close_position(0)", "percentage must be above zero"),
@@ -55,12 +71,9 @@ def test_a_call_that_can_never_be_an_order_is_an_error_in_clear_words(call, text
     assert re.search(text, raised(call))
 
 
-@pytest.mark.parametrize("call", ["set_stop_loss(90)", "set_take_profit(110)"])
-def test_what_is_not_there_yet_says_so(call):
-    assert "not available yet" in raised(call)
-
-
-@pytest.mark.parametrize("call", ["buy(1)", "close_position()", "target_ratio(1)", "cancel_all()"])
+@pytest.mark.parametrize(
+    "call", ["buy(1)", "close_position()", "target_ratio(1)", "cancel_all()", "set_stop_loss(9)", "set_take_profit(9)"]
+)
 def test_orders_from_initialize_are_an_error(call):
     with pytest.raises(OrderError, match="not in initialize"):
         play(f"def initialize(self): self.{call}\ndef on_data(self, data): pass")
@@ -218,11 +231,6 @@ def test_orders_of_another_symbol_go_to_that_symbol():
         feed=feed,
     )
     assert found == ["ETHUSDT", -3, 0, ["ETHUSDT"], "short"]
-
-
-def test_modify_says_that_it_is_not_there_yet():
-    with pytest.raises(OrderError, match="not available yet"):
-        play("def initialize(self): pass\ndef on_data(self, data): self.buy(1).modify(limit=3)")
 
 
 def test_the_account_at_a_glance():

@@ -17,8 +17,6 @@ from strategies import api_reference
 from strategies.name_checks import HINDSIGHT_NAMES
 from strategies.self_checks import call_shapes
 
-NOT_YET_ON_ORDERS = {"modify", "attached", "kind"}  # matter once there is more than the market order
-
 
 def public_names(cls):
     return {name for name in dir(cls) if not name.startswith("_")}
@@ -33,10 +31,10 @@ def make_candles():
 @pytest.mark.parametrize(
     ("owner", "cls", "left_out"),
     [
-        ("self", Strategy, api_reference.NOT_YET_NAMES),
+        ("self", Strategy, set()),
         ("data", Bar, set()),
         ("candles", make_candles(), set()),
-        ("order", Order, NOT_YET_ON_ORDERS),
+        ("order", Order, set()),
         ("position", OpenPosition, set()),
         ("portfolio", OpenPortfolio, set()),
         ("indicator", indicators.Indicator, {"crossings"}),
@@ -61,8 +59,7 @@ def test_the_hooks_are_called_with_the_arguments_named():
 @pytest.mark.parametrize("name", sorted(call_shapes()))
 def test_methods_take_the_arguments_named(name):
     shape = call_shapes()[name]
-    real = list(inspect.signature(getattr(Strategy, name)).parameters.values())[1:]
-    offered = [parameter for parameter in real if parameter.name not in api_reference.NOT_YET_ARGUMENTS]
+    offered = list(inspect.signature(getattr(Strategy, name)).parameters.values())[1:]
     by_kind = {kind: [p.name for p in offered if p.kind is kind] for kind in inspect._ParameterKind}
     assert list(shape.positional) == by_kind[inspect.Parameter.POSITIONAL_OR_KEYWORD]
     assert shape.keywords == set(shape.positional) | set(by_kind[inspect.Parameter.KEYWORD_ONLY])

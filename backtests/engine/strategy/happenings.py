@@ -1,11 +1,14 @@
 """What the hooks are given: one fill, trade or funding payment, as it was when it happened."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from backtests.engine.kernels.types import ExitReason, OrderKind
-from backtests.engine.portfolio import Account
+from backtests.engine.strategy.order import Order
+
+if TYPE_CHECKING:
+    from backtests.engine.strategy.session import Session
 
 _TIMES = {"time": "time_ms", "entry_time": "entry_ms", "exit_time": "exit_ms"}
 
@@ -13,11 +16,12 @@ _TIMES = {"time": "time_ms", "entry_time": "entry_ms", "exit_time": "exit_ms"}
 class _Row:
     """The fields of a stored row as attributes; times also as pandas Timestamps (`time`, `entry_time`, `exit_time`)."""
 
-    __slots__ = ("_fields", "symbol")
+    __slots__ = ("_fields", "_session", "symbol")
 
-    def __init__(self, account: Account, row: Any) -> None:
+    def __init__(self, session: "Session", row: Any) -> None:
+        self._session = session
         self._fields = dict(zip(row.dtype.names, row.item(), strict=True))
-        self.symbol = account.request.symbols[self._fields["i_symbol"]]
+        self.symbol = session.symbols[self._fields["i_symbol"]]
 
     def __getattr__(self, name: str) -> Any:
         fields = object.__getattribute__(self, "_fields")
@@ -37,7 +41,7 @@ class _Row:
 
 
 class Fill(_Row):
-    """One execution: qty, price, fee, side ("buy" or "sell"), kind, order_id, realised_pnl, position_qty, ..."""
+    """One execution: qty, price, fee, is_maker, side ("buy" or "sell"), kind, order, realised_pnl, position_qty, ..."""
 
     __slots__ = ()
 
@@ -47,7 +51,14 @@ class Fill(_Row):
 
     @property
     def kind(self) -> str:
+        """market, limit, stop, stop_limit, stop_loss, take_profit, trailing_stop; liquidation: the exchange's own."""
         return OrderKind(self._fields["kind"]).name.lower()
+
+    @property
+    def order(self) -> Order | None:
+        """The order that it belongs to; None for the exchange's own."""
+        order_id = self._fields["order_id"]
+        return Order(self._session, order_id) if order_id >= 0 else None
 
 
 class ClosedTrade(_Row):

@@ -1,29 +1,31 @@
-"""What a strategy says about an order, and the answer it gets."""
+"""Order: the answer that a strategy gets when it asks for a trade, and its hold on what still waits."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, SupportsFloat
+from typing import TYPE_CHECKING, Any
 
 from backtests.engine.errors import OrderError
-from backtests.engine.kernels.types import OrderKind, OrderStatus, Reason, SizeKind
-from backtests.engine.portfolio import Account
+from backtests.engine.kernels.types import OrderKind, OrderStatus, Reason
+from backtests.engine.strategy import words
 
-SIZE_WORDS = "amount (base quantity), notional (quote currency) or equity_ratio (share of the equity)"
-NAN = math.nan
+if TYPE_CHECKING:
+    from backtests.engine.strategy.session import Session
 
 
 class Order:
-    """The answer to buy, sell, close_position, target_ratio: truthy unless rejected. Its facts are always current."""
+    """The answer to buy, sell, close_position, target_ratio, set_stop_loss, set_take_profit: truthy unless rejected.
 
-    __slots__ = ("_account", "order_id")
+    Its facts are always current.
+    """
 
-    def __init__(self, account: Account, order_id: int) -> None:
-        self._account = account
+    __slots__ = ("_session", "order_id")
+
+    def __init__(self, session: "Session", order_id: int) -> None:
+        self._session = session
         self.order_id = order_id
 
     @property
     def _row(self) -> Any:
-        return self._account.order(self.order_id)
+        return self._session.account.order(self.order_id)
 
     @property
     def status(self) -> str:
@@ -38,7 +40,7 @@ class Order:
 
     @property
     def symbol(self) -> str:
-        return self._account.request.symbols[int(self._row["i_symbol"])]
+        return self._session.account.request.symbols[int(self._row["i_symbol"])]
 
     @property
     def side(self) -> str:
@@ -46,7 +48,7 @@ class Order:
 
     @property
     def kind(self) -> str:
-        """market, limit, stop, ..."""
+        """market, limit, stop, stop_limit; of attached orders stop_loss, take_profit, trailing_stop."""
         return OrderKind(int(self._row["kind"])).name.lower()
 
     @property
@@ -64,21 +66,59 @@ class Order:
         return float(self._row["average_price"])
 
     @property
+    def limit(self) -> float | None:
+        """The limit price, on the tick; None where it has none."""
+        return _price_or_none(self._row["limit_price"])
+
+    @property
+    def stop(self) -> float | None:
+        """The price that triggers it, on the tick; of a trailing stop, where it stands now. None where it has none."""
+        return _price_or_none(self._row["stop_price"])
+
+    @property
+    def tag(self) -> str:
+        i_tag = int(self._row["i_tag"])
+        return self._session.account.tags[i_tag] if i_tag >= 0 else ""
+
+    @property
     def is_waiting(self) -> bool:
-        return self._row["status"] in (OrderStatus.PENDING, OrderStatus.PARTLY_FILLED)
+        """True while something of it can still fill."""
+        return bool(self._row["status"] <= OrderStatus.PARTLY_FILLED)
+
+    @property
+    def is_reduce_only(self) -> bool:
+        return bool(self._row["is_reduce_only"])
+
+    @property
+    def parent(self) -> "Order | None":
+        """The entry that it is attached to; None where it stands for itself."""
+        parent_id = int(self._row["parent_id"])
+        return Order(self._session, parent_id) if parent_id >= 0 else None
 
     @property
     def attached(self) -> tuple["Order", ...]:
-        """The stop and the targets that came with it."""
-        rows = self._account.orders
-        return tuple(Order(self._account, int(i)) for i in rows["order_id"][rows["parent_id"] == self.order_id])
+        """What came with it: its stop-loss, its take-profits in the order given, its trailing stop."""
+        parents = self._session.account.orders["parent_id"]
+        i = self.order_id + 1  # they follow their entry at once
+        while i < len(parents) and parents[i] == self.order_id:
+            i += 1
+        return tuple(Order(self._session, i_order) for i_order in range(self.order_id + 1, i))
 
     def cancel(self) -> bool:
         """True when it waited and is now cancelled."""
-        return self._account.cancel(self.order_id)
+        return self.is_waiting and self._session.check_can_trade().cancel(self.order_id)
 
     def modify(self, limit: float | None = None, stop: float | None = None, qty: float | None = None) -> bool:
-        raise OrderError("Changing a waiting order is not available yet; cancel it and make a new one.")
+        """Change prices or the total quantity of an order that waits: what is not given stays.
+
+        False where the new prices or quantity are refused; then the order waits on as it was. Raises OrderError for
+        an order that no longer waits, and for a price that its kind does not have.
+        """
+        if limit is None and stop is None and qty is None:
+            raise OrderError("modify changes limit, stop or qty; none is given.")
+        new_qty = math.nan if qty is None else words.read_positive("qty", qty)
+        prices = {"limit_price": words.read_price("limit", limit), "stop_price": words.read_price("stop", stop)}
+        return self._session.check_can_trade().modify(self.order_id, **prices, qty=new_qty)
 
     def __bool__(self) -> bool:
         return bool(self._row["status"] != OrderStatus.REJECTED)
@@ -91,99 +131,8 @@ class Order:
 
     def __repr__(self) -> str:
         reason = f" {self.reject_reason}" if self.reject_reason else ""
-        return f"<Order {self.order_id}: {self.side} {self.qty:g} {self.symbol} {self.status}{reason}>"
+        return f"<Order {self.order_id}: {self.kind} {self.side} {self.qty:g} {self.symbol} {self.status}{reason}>"
 
 
-def read_size(amount: Any, notional: Any, equity_ratio: Any) -> tuple[SizeKind, float]:
-    """Exactly one way of saying how much. Raises OrderError for none, two, or a number that is no size."""
-    ways = {"amount": amount, "notional": notional, "equity_ratio": equity_ratio}
-    given = [name for name, value in ways.items() if value is not None]
-    if len(given) != 1:
-        what = f"{' and '.join(given)} are given" if given else "none is given"
-        raise OrderError(f"Say how much in exactly one way, by {SIZE_WORDS}: {what}.")
-    name = given[0]
-    size = read_positive(name, ways[name])
-    if name == "equity_ratio" and size > 1:
-        raise OrderError(f"equity_ratio is a share of the equity, at most 1.0, not {size:g}. Leverage goes beyond it.")
-    return {"amount": SizeKind.QTY, "notional": SizeKind.NOTIONAL, "equity_ratio": SizeKind.EQUITY_RATIO}[name], size
-
-
-def read_number(name: str, value: Any) -> float:
-    """A finite number. Raises OrderError for anything else, a boolean and a text included."""
-    if isinstance(value, bool | str | bytes) or not isinstance(value, SupportsFloat):
-        raise OrderError(f"{name} must be a number, not {value!r:.60}.")
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise OrderError(f"{name} must be a number, not {type(value).__name__}.") from None
-    if math.isnan(number):
-        raise OrderError(f"{name} is NaN. An indicator is NaN until it has enough bars; test for that first.")
-    if math.isinf(number):
-        raise OrderError(f"{name} is infinite.")
-    return number
-
-
-def read_positive(name: str, value: Any) -> float:
-    number = read_number(name, value)
-    if number <= 0:
-        hint = " buy() and sell() say the direction." if name in ("amount", "notional", "equity_ratio") else ""
-        raise OrderError(f"{name} must be above zero, not {number:g}.{hint}")
-    return number
-
-
-def read_price(name: str, value: Any) -> float:
-    """NaN where no price is given."""
-    return NAN if value is None else read_positive(name, value)
-
-
-def read_leverage(value: Any) -> float | None:
-    if value is None:
-        return None
-    leverage = read_number("leverage", value)
-    if leverage < 1:
-        raise OrderError(f"leverage must be at least 1, not {leverage:g}.")
-    return leverage
-
-
-def read_targets(value: Any) -> float | list[tuple[float, float]]:
-    """take_profit: one price, or a list of (share, price) whose shares sum to at most 1."""
-    if value is None:
-        return NAN
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return read_positive("take_profit", value)
-    targets = []
-    for pair in value:
-        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
-            raise OrderError("take_profit takes one price, or a list of (share, price).")
-        targets.append((read_positive("take_profit share", pair[0]), read_positive("take_profit", pair[1])))
-    if not targets or sum(share for share, _ in targets) > 1 + 1e-9:
-        raise OrderError("The shares of the take_profit list must sum to at most 1.")
-    return targets
-
-
-def read_ratio(name: str, value: Any) -> float:
-    """A ratio above 0 and below 1; NaN where none is given."""
-    if value is None:
-        return NAN
-    ratio = read_positive(name, value)
-    if ratio >= 1:
-        raise OrderError(f"{name} is a ratio below 1 (0.02 is 2 %), not {ratio:g}.")
-    return ratio
-
-
-def read_tag(value: Any) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str) or len(value) > 64:
-        raise OrderError("tag must be a text of at most 64 characters.")
-    return value
-
-
-def read_bars(value: Any) -> int:
-    """good_for_bars as a whole number; 0 stands for "until cancelled"."""
-    if value is None:
-        return 0
-    number = read_positive("good_for_bars", value)
-    if number != int(number) or number > 2**31 - 1:
-        raise OrderError(f"good_for_bars must be a whole number of bars, not {number:g}.")
-    return int(number)
+def _price_or_none(price: float) -> float | None:
+    return None if math.isnan(price) else float(price)

@@ -2,8 +2,28 @@
 
 import math
 from collections.abc import Mapping
+from typing import Protocol
 
-from backtests.engine.portfolio import Account
+
+class AccountFacts(Protocol):
+    """What these objects read: portfolio.Account, or any account that knows as much. `i_symbol` as in the run."""
+
+    @property
+    def cash(self) -> float: ...
+    @property
+    def wallet_balance(self) -> float: ...
+    @property
+    def margin_balance(self) -> float: ...
+    @property
+    def available_balance(self) -> float: ...
+    @property
+    def margin_ratio(self) -> float: ...
+    def position_qty(self, i_symbol: int = 0) -> float: ...
+    def entry_price(self, i_symbol: int = 0) -> float: ...
+    def position_leverage(self, i_symbol: int = 0) -> float: ...
+    def initial_margin(self, i_symbol: int = 0) -> float: ...
+    def unrealised_pnl(self, i_symbol: int = 0) -> float: ...
+    def liquidation_price(self, i_symbol: int = 0) -> float | None: ...
 
 
 class OpenPosition:
@@ -11,10 +31,10 @@ class OpenPosition:
 
     __slots__ = ("_account", "_i_symbol", "symbol")
 
-    def __init__(self, account: Account, i_symbol: int) -> None:
+    def __init__(self, account: AccountFacts, i_symbol: int, symbol: str) -> None:
         self._account = account
         self._i_symbol = i_symbol
-        self.symbol = account.request.symbols[i_symbol]
+        self.symbol = symbol
 
     @property
     def size(self) -> float:
@@ -72,7 +92,7 @@ class OpenPortfolio:
 
     __slots__ = ("_account", "_positions")
 
-    def __init__(self, account: Account, positions: Mapping[str, OpenPosition]) -> None:
+    def __init__(self, account: AccountFacts, positions: Mapping[str, OpenPosition]) -> None:
         self._account = account
         self._positions = positions
 

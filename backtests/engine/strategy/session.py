@@ -67,7 +67,7 @@ class Session:
         self._i_of = {symbol: i for i, symbol in enumerate(symbols)}
         self.bars = BarsBySymbol({symbol: make_bar(account, i) for i, symbol in enumerate(symbols)})
         self.bar: Bar = self.bars[symbols[0]]
-        self.positions = {symbol: OpenPosition(account, i) for i, symbol in enumerate(symbols)}
+        self.positions = {symbol: OpenPosition(account, i, symbol) for i, symbol in enumerate(symbols)}
         self.portfolio = OpenPortfolio(account, self.positions)
         self.strategy._session = self
         self.strategy.initialize()
@@ -87,15 +87,15 @@ class Session:
     def on_event(self, kind: EventKind, i_row: int) -> None:
         account = self.account
         if kind == EventKind.ORDER:
-            self._call("on_order", lambda: Order(account, int(account.orders[i_row]["order_id"])))
+            self._call("on_order", lambda: Order(self, i_row))
         elif kind == EventKind.FILL:
-            self._call("on_fill", lambda: Fill(account, account.fills[i_row]))
+            self._call("on_fill", lambda: Fill(self, account.fills[i_row]))
         elif kind == EventKind.FUNDING:
-            self._call("on_funding", lambda: FundingPayment(account, account.funding[i_row]))
+            self._call("on_funding", lambda: FundingPayment(self, account.funding[i_row]))
         elif kind == EventKind.TRADE_CLOSED:
-            self._call("on_trade_closed", lambda: ClosedTrade(account, account.trades[i_row]))
+            self._call("on_trade_closed", lambda: ClosedTrade(self, account.trades[i_row]))
         else:
-            self._call("on_liquidation", lambda: ClosedTrade(account, account.trades[i_row]))
+            self._call("on_liquidation", lambda: ClosedTrade(self, account.trades[i_row]))
 
     def on_finish(self) -> None:
         self.can_trade = False

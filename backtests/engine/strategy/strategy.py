@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from backtests.engine.errors import OrderError
 from backtests.engine.indicators import Indicator, Indicators
 from backtests.engine.request import ParamValue
-from backtests.engine.strategy import order as words
+from backtests.engine.strategy import words
 from backtests.engine.strategy.bar import Bar, BarsBySymbol
 from backtests.engine.strategy.candles import Candles
 from backtests.engine.strategy.happenings import ClosedTrade, Fill, FundingPayment
@@ -41,7 +41,7 @@ class Strategy:
 
     # Hooks, all optional; they are called in the order of events, before on_data of the same bar.
     def on_order(self, order: Order) -> None:
-        """An order was filled, rejected, cancelled, or has expired."""
+        """An order, an attached one too, was filled, rejected, cancelled, or has expired."""
 
     def on_fill(self, fill: Fill) -> None:
         """One execution."""
@@ -117,7 +117,9 @@ class Strategy:
     ) -> Order:
         """Buy. Exactly one of amount (base), notional (quote), equity_ratio (share of the equity bound as margin).
 
-        The answer is falsy when the exchange's rules reject it. Raises OrderError for what can never be an order.
+        Without a price a market order; limit and stop make it wait for theirs. stop_loss, take_profit (one price or a
+        list of (share, price)) and trailing_ratio guard what it opens. The answer is falsy when the exchange's rules
+        reject it. Raises OrderError for what can never be an order.
         """
         size = words.read_size(amount, notional, equity_ratio)
         rest = (limit, stop, stop_loss, take_profit, trailing_ratio, reduce_only, post_only, good_for_bars, tag)
@@ -152,20 +154,26 @@ class Strategy:
         if share > 100:
             raise OrderError(f"percentage must be at most 100, not {share:g}.")
         account = self._session.check_can_trade()
-        return Order(account, account.close_position(self._session.find_symbol(symbol), share))
+        return Order(self._session, account.close_position(self._session.find_symbol(symbol), share))
 
     def target_ratio(self, ratio: float, symbol: str | None = None, leverage: float | None = None) -> Order:
         """Trade until the position's notional is ratio x equity; negative is short, 0 is flat."""
         target = words.read_number("ratio", ratio)
         account = self._session.check_can_trade()
         i_symbol = self._session.find_symbol(symbol)
-        return Order(account, account.target_ratio(target, i_symbol, words.read_leverage(leverage)))
+        return Order(self._session, account.target_ratio(target, i_symbol, words.read_leverage(leverage)))
 
     def set_stop_loss(self, price: float, symbol: str | None = None) -> Order:
-        raise OrderError("set_stop_loss is not available yet. Test the price in on_data and call close_position().")
+        """Guard what is open by a stop at the price; it replaces the stops there are. Rejected when flat."""
+        stop_price = words.read_given_price("price", price)
+        account = self._session.check_can_trade()
+        return Order(self._session, account.set_stop_loss(stop_price, self._session.find_symbol(symbol)))
 
     def set_take_profit(self, price: float, symbol: str | None = None) -> Order:
-        raise OrderError("set_take_profit is not available yet. Test the price in on_data and call close_position().")
+        """Close what is open at the price; it replaces the targets there are. Rejected when flat."""
+        target_price = words.read_given_price("price", price)
+        account = self._session.check_can_trade()
+        return Order(self._session, account.set_take_profit(target_price, self._session.find_symbol(symbol)))
 
     def cancel(self, order: Order) -> bool:
         """True when it waited and is now cancelled."""
@@ -271,7 +279,6 @@ def _submit(
     leverage: float | None,
     rest: tuple[Any, ...],
 ) -> Order:
-    limit, stop, stop_loss, take_profit, trailing_ratio, reduce_only, post_only, good_for_bars, tag = rest
     account = session.check_can_trade()
     order_id = account.submit(
         side=side,
@@ -279,14 +286,6 @@ def _submit(
         size=size[1],
         i_symbol=session.find_symbol(symbol),
         leverage=words.read_leverage(leverage),
-        limit_price=words.read_price("limit", limit),
-        stop_price=words.read_price("stop", stop),
-        stop_loss=words.read_price("stop_loss", stop_loss),
-        take_profit=words.read_targets(take_profit),
-        trailing_ratio=words.read_ratio("trailing_ratio", trailing_ratio),
-        is_reduce_only=bool(reduce_only),
-        is_post_only=bool(post_only),
-        good_for_bars=words.read_bars(good_for_bars),
-        tag=words.read_tag(tag),
+        **words.read_terms(*rest),
     )
-    return Order(account, order_id)
+    return Order(session, order_id)
