@@ -1,6 +1,6 @@
 """Margin tiers, maintenance margin and the liquidation price."""
 
-from backtests.engine.kernels.account import margin_balance, margin_wallet, unrealised_pnl
+from backtests.engine.kernels.account import margin_wallet, unrealised_pnl
 from backtests.engine.kernels.compiler import entry_kernel, kernel
 from backtests.engine.kernels.state import Row, Rows, Sim
 
@@ -102,10 +102,11 @@ def level_of(sim: Sim, i_symbol: int) -> float:
 @kernel
 def refresh_liquidation_level(sim: Sim, i_symbol: int) -> None:
     """After every change of a position or of the wallet that bears it. Under cross margin that moves all levels."""
-    sim.positions[i_symbol]["liquidation_level"] = level_of(sim, i_symbol)
+    first, end = i_symbol, i_symbol + 1
     if sim.rules.run["is_cross"]:
-        for i_other in range(sim.positions.shape[0]):
-            sim.positions[i_other]["liquidation_level"] = level_of(sim, i_other)
+        first, end = 0, sim.positions.shape[0]
+    for i_moved in range(first, end):
+        sim.positions[i_moved]["liquidation_level"] = level_of(sim, i_moved)
 
 
 @kernel
@@ -117,33 +118,25 @@ def is_due(position: Row, mark: float) -> bool:
 
 
 @kernel
-def position_margin_ratio(sim: Sim, i_symbol: int) -> float:
-    """Maintenance margin / (isolated wallet + uPnL); 0 when flat or on spot, 1 where nothing is left."""
-    position = sim.positions[i_symbol]
-    if position["steps"] == 0 or sim.rules.run["is_spot"]:
-        return 0.0
-    balance = position["isolated_wallet"] + unrealised_pnl(position)
-    return position_maintenance(sim, i_symbol) / balance if balance > 0.0 else 1.0
-
-
-@kernel
 def margin_ratio(sim: Sim) -> float:
-    """Isolated: the largest margin ratio of any position. Cross: the account's."""
-    if sim.rules.run["is_cross"]:
-        return account_margin_ratio(sim)
+    """Maintenance margin / margin balance. Isolated: the largest of the positions'. Cross: the account's.
+
+    0 when flat or on spot, 1 where nothing is left. One loop for both, because a call to a kernel of its own costs half
+    of what it takes to write an equity row.
+    """
     largest = 0.0
-    for i_symbol in range(sim.positions.shape[0]):
-        largest = max(largest, position_margin_ratio(sim, i_symbol))
-    return largest
-
-
-@kernel
-def account_margin_ratio(sim: Sim) -> float:
-    """The maintenance margin of all positions / margin balance; 0 when flat, 1 where nothing is left."""
     needed = 0.0
+    balance = sim.account["wallet_balance"]
     for i_symbol in range(sim.positions.shape[0]):
-        needed += position_maintenance(sim, i_symbol)
-    if sim.account["n_open"] == 0:
-        return 0.0
-    balance = margin_balance(sim)
+        position = sim.positions[i_symbol]
+        if position["steps"] == 0 or sim.rules.run["is_spot"]:
+            continue
+        maintenance = position_maintenance(sim, i_symbol)
+        pnl = unrealised_pnl(position)
+        own = position["isolated_wallet"] + pnl
+        largest = max(largest, maintenance / own if own > 0.0 else 1.0)
+        needed += maintenance
+        balance += pnl
+    if not sim.rules.run["is_cross"] or sim.account["n_open"] == 0:
+        return largest
     return needed / balance if balance > 0.0 else 1.0
