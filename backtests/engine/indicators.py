@@ -24,7 +24,7 @@ class Indicator:
     warm-up included. NaN before the first value. It compares and calculates like its current value.
     """
 
-    __slots__ = ("_crossings", "_cursor", "_values", "_view", "name")
+    __slots__ = ("_crossings", "_cursor", "_flags", "_values", "_view", "name")
 
     def __init__(self, name: str, values: FloatArray, cursor: Cursor) -> None:
         self.name = name
@@ -33,7 +33,8 @@ class Indicator:
         self._values.flags.writeable = False
         self._view = memoryview(self._values)
         self._cursor = cursor
-        self._crossings: dict[int | float, tuple[Any, memoryview]] = {}
+        self._crossings: dict[int | float, tuple[Any, bytes]] = {}
+        self._flags: dict[int, bytes] = {}  # those of _crossings with another indicator: asked for at every bar
 
     @property
     def value(self) -> float:
@@ -110,13 +111,15 @@ class Indicator:
     def __repr__(self) -> str:
         return f"<{self.name} = {self.value:g}>"
 
-    def crossings(self, other: "Indicator | float") -> memoryview:
+    def crossings(self, other: "Indicator | float") -> bytes:
         """Flags per bar: this one was at or below the other at the bar before, and is above it now."""
         key = id(other) if isinstance(other, Indicator) else other
         found = self._crossings.get(key)
         if found is None:
-            flags = find_crossings(self._values, other._values if isinstance(other, Indicator) else other)
-            found = self._crossings[key] = (other, memoryview(flags))  # keeps the other alive, so its id stays its own
+            flags = find_crossings(self._values, other._values if isinstance(other, Indicator) else other).tobytes()
+            found = self._crossings[key] = (other, flags)  # keeps the other alive, so its id stays its own
+            if isinstance(other, Indicator):
+                self._flags[id(other)] = flags
         return found[1]
 
 
@@ -145,6 +148,8 @@ def find_crossings(above: FloatArray, below: FloatArray | float) -> NDArray[np.b
 def crossed_above(a: Line, b: Line) -> bool:
     """Whether a went above b at this bar: a[-2] <= b[-2] and a[-1] > b[-1]. Either may be a number."""
     if isinstance(a, Indicator):
+        if (flags := a._flags.get(id(b))) is not None:
+            return flags[a._cursor.i_bar] == 1
         if isinstance(b, Indicator):
             return bool(a.crossings(b)[a._cursor.i_bar])
         if isinstance(b, int | float) and (b in a._crossings or len(a._crossings) < MAX_KEPT_CROSSINGS):
@@ -155,8 +160,11 @@ def crossed_above(a: Line, b: Line) -> bool:
 
 def crossed_below(a: Line, b: Line) -> bool:
     """Whether a went below b at this bar: a[-2] >= b[-2] and a[-1] < b[-1]. Either may be a number."""
-    if isinstance(a, Indicator) and isinstance(b, Indicator):
-        return bool(b.crossings(a)[a._cursor.i_bar])
+    if isinstance(b, Indicator):
+        if (flags := b._flags.get(id(a))) is not None:
+            return flags[b._cursor.i_bar] == 1
+        if isinstance(a, Indicator):
+            return bool(b.crossings(a)[a._cursor.i_bar])
     (a_before, a_now), (b_before, b_now) = _last_two(a), _last_two(b)
     return a_before >= b_before and a_now < b_now
 
