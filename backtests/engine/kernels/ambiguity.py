@@ -14,26 +14,47 @@ from backtests.engine.kernels.types import OrderKind, Phase
 def play_path(sim: Sim, moment: Moment) -> None:
     """Walk the bar; where it may matter, walk it the other way round first, and compare."""
     choose_ways(sim, moment.i_fine)
-    if not _may_matter(sim, moment):
-        walk_path(sim, moment)
-        return
-    account, n_fills = sim.account, sim.account["n_fills"]
-    kept = _keep(sim)
+    may_matter = _may_matter(sim, moment)
+    n_fills, n_trades, n_others = sim.account["n_fills"], sim.account["n_trades"], 0
+    for is_other_way in (True, False):
+        if is_other_way and may_matter:
+            kept = _keep(sim)
+            _turn_ways(sim)
+            walk_path(sim, moment)
+            n_others = _keep_fills(sim, n_fills)
+            _come_back(sim, kept)
+        elif not is_other_way:
+            walk_path(sim, moment)
+    if may_matter and _has_other_fills(sim, n_fills, n_others):
+        _note_ambiguous(sim, n_fills, n_trades, n_others)
+
+
+@kernel
+def _turn_ways(sim: Sim) -> None:
     for i_symbol in range(sim.positions.shape[0]):
         sim.positions[i_symbol]["is_low_first"] = not sim.positions[i_symbol]["is_low_first"]
-    walk_path(sim, moment)
-    n_others = account["n_fills"] - n_fills
+
+
+@kernel
+def _keep_fills(sim: Sim, n_fills: int) -> int:
+    """Put the fills of the walk aside; returns how many there are."""
+    n_others = sim.account["n_fills"] - n_fills
     for i in range(n_others):
         sim.scratch.fills[i] = sim.books.fills[n_fills + i]
-    _come_back(sim, kept)
-    walk_path(sim, moment)
-    if _has_other_fills(sim, n_fills, n_others):
-        account["n_ambiguous"] += 1
-        for i in range(n_fills, account["n_fills"]):
-            sim.books.trades[sim.books.fills[i]["trade_id"]]["is_ambiguous"] = True
-        for i in range(n_others):
-            if sim.scratch.fills[i]["trade_id"] < kept[2]:
-                sim.books.trades[sim.scratch.fills[i]["trade_id"]]["is_ambiguous"] = True
+    return int(n_others)
+
+
+@kernel
+def _note_ambiguous(sim: Sim, n_fills: int, n_trades: int, n_others: int) -> None:
+    """Count the bar, and mark the trades that have a fill in it, one way or the other."""
+    account, trades = sim.account, sim.books.trades
+    account["n_ambiguous"] += 1
+    for i in range(n_fills, account["n_fills"]):
+        trades[sim.books.fills[i]["trade_id"]]["is_ambiguous"] = True
+    for i in range(n_others):
+        i_trade = sim.scratch.fills[i]["trade_id"]
+        if i_trade < n_trades:  # later ones were opened on the other way only
+            trades[i_trade]["is_ambiguous"] = True
 
 
 @kernel

@@ -149,7 +149,8 @@ def _share_steps(sim: Sim, waiting: Row, order: Row) -> int:
         i += 1
     if is_last and abs(total - 1.0) <= 1e-9:
         return int(waiting["opened"] - others)
-    return int(math.floor(order["share"] * opened + 1e-9))
+    share: float = order["share"] * opened
+    return math.floor(share + 1e-9)
 
 
 @kernel

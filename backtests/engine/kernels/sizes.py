@@ -61,8 +61,8 @@ def resolve_steps(sim: Sim, order: Row, quote: Quote) -> int:
     """The steps that the order asks for, 0 or more; -1 when that is no quantity. Its side is settled."""
     kind = order["size_kind"]
     if kind == SizeKind.POSITION_PERCENT:
-        held, share = abs(sim.positions[order["i_symbol"]]["steps"]), order["size"] / 100.0
-        return int(math.floor(held * share + 1e-9))
+        share: float = abs(sim.positions[order["i_symbol"]]["steps"]) * (order["size"] / 100.0)
+        return math.floor(share + 1e-9)
     if is_target(order):
         change = _wanted_change(sim, order, quote.reference_price)
         return -1 if change == NO_QUANTITY else int(abs(change))
