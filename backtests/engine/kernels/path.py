@@ -95,7 +95,8 @@ def _trailing_time(sim: Sim, moment: Moment, waiting: Row, clock: float) -> floa
     order = sim.books.orders[waiting["i_order"]]
     bar = sim.market.last[i_symbol, moment.i_fine]
     is_low_first = sim.positions[i_symbol]["is_low_first"]
-    side, best, start = int(order["side"]), waiting["best"], clock
+    side, start = int(order["side"]), clock
+    best = better(waiting["best"], price_on_path(bar, is_low_first, clock), side)
     while start < LEGS:
         end = float(int(start) + 1)
         time = touch_time(bar, is_low_first, start, trailing_level(sim, order, best), side)

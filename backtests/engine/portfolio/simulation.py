@@ -1,5 +1,6 @@
 """Simulation: owns the arrays that the kernels change, lets tables grow, and calls the compiled entries."""
 
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
@@ -195,14 +196,12 @@ def build_symbol_rules(run: Rows, instruments: list[Instrument]) -> Rules:
     return Rules(run, symbols, tiers)
 
 
-def _as_fraction(step_size: float) -> tuple[float, float]:
-    """0.001 -> (1, 1000), so that 3 steps are exactly the float 0.003; other steps as they are."""
-    if step_size == 0.0:
-        return 0.0, 1.0
-    inverse = round(1.0 / step_size)
-    if inverse >= 1 and abs(1.0 / step_size - inverse) <= 1e-9 * inverse:
-        return 1.0, float(inverse)
-    return step_size, 1.0
+def _as_fraction(size: float) -> tuple[float, float]:
+    """0.1 -> (1, 10), 0.0075 -> (3, 400): so many of them are then the float of the decimal, which 3 * 0.1 is not."""
+    exact = Fraction(repr(float(size)))
+    if max(exact.numerator, exact.denominator) < 2**53:
+        return float(exact.numerator), float(exact.denominator)
+    return size, 1.0
 
 
 def make_scratch(books: Books, positions: Rows) -> Scratch:
