@@ -35,6 +35,8 @@ EXAMPLES = (
     Example("buy_and_hold"),
     Example("sma_crossover"),
     Example("rsi_mean_reversion"),
+    Example("breakout_bracket"),
+    Example("patient_maker"),
     Example("leveraged_momentum"),
     Example("trend_targets"),
 )

@@ -173,6 +173,8 @@ def test_titles_and_descriptions_of_samples_come_from_their_docstrings():
         "Buy and hold",
         "SMA crossover",
         "RSI mean reversion",
+        "Breakout with a plan",
+        "Patient maker",
         "Leveraged momentum",
         "Trend as an array",
     ]
