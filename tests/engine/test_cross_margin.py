@@ -7,9 +7,10 @@ import pytest
 
 from backtests.engine import MarginMode, liquidation_price
 from backtests.engine.kernels.types import ExitReason, OrderKind, OrderStatus, Reason
+from backtests.engine.loop import run
 from backtests.engine.request import FillPolicy, TradingMarket
-from tests.engine.market_stage import QUIET, TIERS, buy, close, sell, simulate
-from tests.engine.scenarios import MINUTE
+from tests.engine.market_stage import QUIET, TIERS, buy, close, sell, simulate, stage
+from tests.engine.scenarios import MINUTE, Script
 
 NAN = float("nan")
 LEVER = {"leverage": 20.0}
@@ -177,6 +178,47 @@ def test_margin_released_by_one_position_raises_the_other_level():
     result = cross(rows, script, others=[[QUIET, flat(90.0), flat(90.0)]], initial_balance=500.0)
     (gone,) = result.liquidations
     assert gone["price"] == liquidation_price(side=1, qty=10, entry_price=100, wallet_balance=400, tiers=TIERS)
+
+
+class Watch(Script):
+    """Notes what the account says after its calls of each bar."""
+
+    def __init__(self, script):
+        super().__init__(script)
+        self.seen = []
+
+    def on_data(self, data):
+        super().on_data(data)
+        account = self.account
+        levels = [account.liquidation_price(i) for i in range(2)]
+        self.seen.append((account.cash, account.available_balance, account.margin_ratio, levels))
+
+
+def test_account_tells_cash_available_balance_ratio_and_levels_at_the_marks():
+    """Long 10 of symbol 0, from 100; short 10 of symbol 1, from 100 to 90."""
+    rows, others = [QUIET, QUIET, QUIET], [[QUIET, flat(90.0), QUIET]]
+    request, feed = stage(rows, others=others, margin_mode=MarginMode.CROSS, initial_balance=500.0)
+    watch = Watch(SHORT_TOO)
+    run(watch, request, feed)
+    cash, available, ratio, levels = watch.seen[1]
+    assert cash == pytest.approx(500 - 10 * 100 / 20 - 10 * 90 / 20)
+    assert available == pytest.approx(cash + 100)
+    needed = 10 * 100 * KEEP, 10 * 90 * KEEP
+    assert ratio == pytest.approx(sum(needed) / 600)
+    first = {"side": 1, "qty": 10, "entry_price": 100, "wallet_balance": 500, "tiers": TIERS}
+    second = {**first, "side": -1}
+    others = {"other_maintenance_margin": needed[1], "other_unrealized_pnl": 100}
+    assert levels[0] == pytest.approx(liquidation_price(**first, **others))
+    others = {"other_maintenance_margin": needed[0], "other_unrealized_pnl": 0}
+    assert levels[1] == pytest.approx(liquidation_price(**second, **others))
+
+
+def test_level_of_a_single_position_is_where_it_ends():
+    request, feed = stage([QUIET] * 2, others=[[QUIET] * 2], margin_mode=MarginMode.CROSS, initial_balance=500.0)
+    watch = Watch({0: [buy(10, **LEVER)]})
+    run(watch, request, feed)
+    level = liquidation_price(side=1, qty=10, entry_price=100, wallet_balance=500, tiers=TIERS)
+    assert watch.seen[1][3] == [level, None]
 
 
 def test_spot_runs_do_not_know_cross_margin():
