@@ -103,9 +103,7 @@ _SPECS = (
     MetricSpec("avg_leverage", "Average leverage", _M, Unit.LEVERAGE, "mean leverage at the opening fill of trades"),
     MetricSpec("max_leverage", "Maximum leverage", _M, Unit.LEVERAGE, "max leverage at the opening fill of trades"),
     MetricSpec("liquidations", "Liquidations", _M, Unit.COUNT, "positions closed by the exchange"),
-    MetricSpec(
-        "liquidation_losses", "Liquidation losses", _M, Unit.QUOTE, "taken from the wallet by liquidations, >= 0"
-    ),
+    MetricSpec("liquidation_losses", "Liquidation losses", _M, Unit.QUOTE, "taken from the wallet by liquidations"),
 )
 
 METRICS: dict[str, MetricSpec] = {spec.name: spec for spec in _SPECS}
