@@ -56,8 +56,10 @@ def enter_book(sim: Sim, moment: Moment, i_waiting: int, price: float) -> None:
 @kernel
 def fill_at_market(sim: Sim, moment: Moment, i_waiting: int, reference_price: float) -> None:
     """Take what the market gives at this price."""
-    order = sim.books.orders[sim.books.waiting[i_waiting]["i_order"]]
-    settle_side(sim, order, reference_price)
+    waiting = sim.books.waiting[i_waiting]
+    order = sim.books.orders[waiting["i_order"]]
+    if waiting["steps"] == UNRESOLVED:
+        settle_side(sim, order, reference_price)
     fill_order(sim, moment, i_waiting, taker_quote(sim, order, reference_price))
 
 
