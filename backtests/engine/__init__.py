@@ -48,6 +48,7 @@ _WHERE = {
         "load_strategy",
         "make_strategy",
     ),
+    "backtests.engine.sweep": ("sweep",),
     "backtests.engine.targets": ("follow_targets", "run_targets"),
     "backtests.engine.portfolio.account": ("Account",),
     "backtests.engine.portfolio.domain": (
@@ -80,10 +81,10 @@ def __dir__() -> list[str]:
 
 
 class _Engine(ModuleType):
-    """Importing the module `replay` would hide the function of that name, which is what users mean by it."""
+    """Importing the modules `replay` and `sweep` would hide the functions of these names, which users mean."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not (name == "replay" and isinstance(value, ModuleType)):
+        if not (name in ("replay", "sweep") and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 

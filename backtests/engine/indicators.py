@@ -14,6 +14,7 @@ from backtests.engine.errors import StrategyRunError
 type FloatArray = NDArray[np.float64]
 type Line = "Indicator | SupportsFloat | Sequence[float] | NDArray[Any]"
 
+MOST_LOOKED_AT = 5_000  # values, to guess the pane of a line
 MAX_KEPT_CROSSINGS = 64  # levels that change at every bar are compared there and then
 
 
@@ -240,6 +241,8 @@ def _called(fn: Callable[..., Any], kwargs: dict[str, Any]) -> str:
 
 def guess_pane(name: str, values: FloatArray, low: FloatArray, high: FloatArray) -> str:
     """ "price" for a line that runs along the candles, else a pane named after the line."""
+    step = len(values) // MOST_LOOKED_AT + 1
+    values, low, high = values[::step], low[::step], high[::step]
     known = np.isfinite(values)
     if not known.any():
         return name

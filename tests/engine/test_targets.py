@@ -6,7 +6,7 @@ import pytest
 
 from backtests.engine import Candles, Targets, follow_targets, replay, run_targets
 from backtests.engine.errors import ResourceLimitError, StrategyRunError
-from backtests.engine.kernels.types import CommandKind, OrderStatus, Reason
+from backtests.engine.kernels.types import CommandKind, ExitReason, OrderStatus, Reason
 from backtests.engine.loop import run
 from backtests.engine.request import Feed, Instrument, SymbolFeed
 from backtests.engine.strategy import Session, describe_error, load_strategy
@@ -99,6 +99,40 @@ def test_spot_refuses_a_short_with_its_reason():
     feed = make_feed(make_bars(CLOSES), market="spot")
     result, _ = follow([1, -1, -1, 0, 0, 0], feed=feed, market="spot")
     assert [Reason(order["reason"]).name for order in result.orders] == ["NONE", "SPOT_SHORT", "NONE"]
+
+
+def bars_with_a_dip(low):
+    """Flat at 100, but for the low of the third bar and the high of the sixth."""
+    bars = make_bars([100.0] * 8)
+    bars.low[2], bars.high[5] = low, 200 - low
+    return make_feed(bars)
+
+
+@pytest.mark.parametrize(("side", "i_bar", "price"), [(1, 2, 95.0), (-1, 5, 105.0)])
+def test_a_stop_follows_from_the_price_of_the_fill_and_then_it_is_flat_until_the_value_changes(side, i_bar, price):
+    feed = bars_with_a_dip(94.0)
+    targets = Targets([side, side, side, side, side, side, side, 2 * side], "qty", stop_loss_ratio=0.05)
+    request = make_request(feed)
+    result, log = follow_targets(request, feed, targets)
+    fills = [(fill["i_bar"], fill["price"], fill["qty"]) for fill in result.fills]
+    assert fills == [(0, 100.0, 1.0), (i_bar, price, 1.0), (7, 100.0, 2.0)]
+    assert ExitReason(result.trades[0]["exit_reason"]) is ExitReason.STOP_LOSS
+    assert replay(request, feed, log).result_hash() == result.result_hash()
+
+
+@pytest.mark.parametrize(("side", "i_bar", "price"), [(1, 5, 104.0), (-1, 2, 96.0)])
+def test_a_take_profit_closes_what_the_target_opened_also_after_a_flip(side, i_bar, price):
+    feed = bars_with_a_dip(94.0)
+    targets = Targets([-side, side, *[NAN] * 6], "qty", take_profit_ratio=0.04)
+    result, log = follow_targets(make_request(feed), feed, targets)
+    assert [(fill["i_bar"], fill["price"]) for fill in result.fills] == [
+        (0, 100.0),
+        (1, 100.0),
+        (1, 100.0),
+        (i_bar, price),
+    ]
+    assert result.equity["position_qty"][-1] == 0
+    assert replay(make_request(feed), feed, log).result_hash() == result.result_hash()
 
 
 def test_what_is_too_large_is_rejected_and_not_asked_again():

@@ -79,6 +79,9 @@ ACCOUNT = np.dtype(
         ("n_liquidations", "i8"),
         ("n_equity", "i8"),
         ("n_events", "i8"),
+        ("balance", "f8"),  # where no rows are kept: the margin balance at the last close,
+        ("peak_balance", "f8"),  # the highest so far, the initial one included,
+        ("max_drawdown", "f8"),  # and the deepest fraction below it, <= 0
         ("i_next_funding", "i8"),
     ],
     align=True,  # so that memoryviews read single fields

@@ -42,19 +42,20 @@ class TargetPlan:
 class Follower:
     """Plays a plan; the log that it makes is the one that a replay takes."""
 
-    def __init__(self, simulation: Simulation, plan: TargetPlan) -> None:
+    def __init__(self, simulation: Simulation, plan: TargetPlan, log: Rows | None = None) -> None:
+        """log: the array of an earlier follower, to be written anew."""
         self._simulation = simulation
         self._plan = plan
         self._values = np.ascontiguousarray(plan.values, np.float64)
         self._row = plan.to_row(simulation.first_bar)
-        self._commands = np.zeros(FIRST_ROWS, COMMAND)
+        self.log = np.zeros(FIRST_ROWS, COMMAND) if log is None else log
 
     def play(self, i_bar: int) -> int:
         """Up to and with the close of this bar. Returns the bar reached: an earlier one where the account is ruined.
 
         Raises ResourceLimitError when more orders were made than a run may make.
         """
-        self._commands = self._simulation.follow(self._commands, self._row, self._values, i_bar)
+        self.log = self._simulation.follow(self.log, self._row, self._values, i_bar)
         account = self._simulation.account
         n_orders = int(account["n_commands"][0])
         if self._plan.max_orders is not None and n_orders > self._plan.max_orders:
@@ -65,4 +66,4 @@ class Follower:
     @property
     def commands(self) -> Rows:
         """Those made so far (kernels.types.COMMAND); a view that is good until the next call."""
-        return self._commands[: int(self._simulation.account["n_commands"][0])]
+        return self.log[: int(self._simulation.account["n_commands"][0])]

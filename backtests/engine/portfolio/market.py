@@ -8,6 +8,7 @@ from backtests.engine.kernels.state import BAR, FUNDING_EVENT, Market, Rows
 from backtests.engine.request import Bars, Feed, RunRequest, SymbolFeed, TradingMarket, merge_times, timeframe_to_ms
 
 PRICES = ("open", "high", "low", "close")
+BLOCK = 4096  # rows
 COLUMNS = (*PRICES, "volume")
 
 type Times = NDArray[np.int64]
@@ -19,16 +20,16 @@ def build_market(request: RunRequest, feed: Feed) -> Market:
     if tuple(s.instrument.symbol for s in feed.symbols) != request.symbols:
         raise DataError("The feed does not hold the symbols of the request, in their order.")
     step_ms = merge_times([s.bars.open_ms for s in feed.symbols])
-    step_ms = np.ascontiguousarray(step_ms[step_ms < request.to_ms])
+    step_ms = np.ascontiguousarray(step_ms[: int(np.searchsorted(step_ms, request.to_ms))])
     if not len(step_ms) or step_ms[-1] < request.from_ms:
         raise DataError("There is no bar in the span.")
     fine_length = timeframe_to_ms(request.intrabar_timeframe or request.timeframe)
     paths = [_path_bars(s, step_ms, request) for s in feed.symbols]
     fine_ms = merge_times([step_ms, *(path.open_ms for path in paths)])
-    last = np.zeros((len(paths), len(fine_ms)), BAR)
+    last = np.empty((len(paths), len(fine_ms)), BAR)  # a year of minutes is 20 MB: each pass over it counts
     fresh = [_lay(path, fine_ms, last[i]) for i, path in enumerate(paths)]
     mark = _mark_plane(feed, fine_ms, fine_length, last, fresh)
-    first_fine = np.append(np.searchsorted(fine_ms, step_ms), len(fine_ms)).astype(np.int64)
+    first_fine = _first_fine(step_ms, fine_ms)
     is_funded = request.funding and request.market == TradingMarket.USDM
     events = [_funding_of(s, i, fine_ms, fine_length, mark[i]) for i, s in enumerate(feed.symbols) if is_funded]
     rows = np.concatenate(events) if events else np.empty(0, FUNDING_EVENT)
@@ -36,11 +37,17 @@ def build_market(request: RunRequest, feed: Feed) -> Market:
     return Market(step_ms, first_fine, fine_ms, last, mark, rows[in_order])
 
 
+def _first_fine(step_ms: Times, fine_ms: Times) -> Times:
+    if fine_ms is step_ms:
+        return np.arange(len(step_ms) + 1, dtype=np.int64)
+    return np.append(np.searchsorted(fine_ms, step_ms), len(fine_ms)).astype(np.int64)
+
+
 def bar_columns(bars: Bars, step_ms: Times) -> tuple[dict[str, NDArray[np.float64]], Mask | None]:
     """One symbol's columns over the timeline, and where it has a bar: None when everywhere."""
     if len(bars) == len(step_ms) and np.array_equal(bars.open_ms, step_ms):
         return {name: np.ascontiguousarray(getattr(bars, name), np.float64) for name in COLUMNS}, None
-    plane = np.zeros(len(step_ms), BAR)
+    plane = np.empty(len(step_ms), BAR)
     fresh = _lay(bars, step_ms, plane)
     return {name: np.ascontiguousarray(plane[name]) for name in COLUMNS}, fresh
 
@@ -65,23 +72,33 @@ def _path_bars(symbol: SymbolFeed, step_ms: Times, request: RunRequest) -> Bars:
 
 
 def _take(bars: Bars, which: slice | Mask) -> Bars:
+    if isinstance(which, slice) and which == slice(0, len(bars)):
+        return bars  # checked when it was made
     return Bars(*(getattr(bars, name)[which] for name in ("open_ms", *COLUMNS)))
 
 
 def _lay(bars: Bars, times: Times, plane: Rows) -> Mask:
     """Write bars where the timeline has them, the last close elsewhere. Returns where the symbol has a bar."""
     if len(bars) == len(times) and np.array_equal(bars.open_ms, times):
-        for name in COLUMNS:
-            plane[name] = getattr(bars, name)
+        _write_rows(bars, plane)
         return np.ones(len(times), np.bool_)
     rows = np.searchsorted(times, bars.open_ms)
     is_held = (rows < len(times)) & (times[np.minimum(rows, len(times) - 1)] == bars.open_ms)
     fresh = np.zeros(len(times), np.bool_)
     fresh[rows[is_held]] = True
+    plane["volume"] = 0.0
     for name in COLUMNS:
         plane[name][rows[is_held]] = getattr(bars, name)[is_held]
     _carry_close(plane, fresh)
     return fresh
+
+
+def _write_rows(bars: Bars, plane: Rows) -> None:
+    """Column by column, block by block: each block stays in the cache until it is whole."""
+    for start in range(0, len(plane), BLOCK):
+        block = plane[start : start + BLOCK]
+        for name in COLUMNS:
+            block[name] = getattr(bars, name)[start : start + BLOCK]
 
 
 def _carry_close(plane: Rows, present: Mask) -> None:

@@ -47,29 +47,26 @@ class Simulation:
 
     _entries: ClassVar[tuple[Any, ...] | None] = None  # every simulation has the same array types
 
-    def __init__(self, market: Market, rules: Rules, initial_balance: float) -> None:
+    def __init__(self, market: Market, rules: Rules, initial_balance: float, *, keeps_equity: bool = True) -> None:
+        """keeps_equity: False leaves the equity table out, and the account keeps its extremes (kernels/equity.py)."""
         self.initial_balance = initial_balance
         self.n_bars = len(market.step_ms)
         self.first_bar = int(rules.run["first_bar"][0])
         account = np.zeros(1, ACCOUNT)
-        account["wallet_balance"] = initial_balance
-        account["i_bar"] = self.first_bar - 1
-        account["next_expiry"] = FOREVER
         positions = np.zeros(len(rules.symbols), POSITION)
-        positions["i_trade"] = -1
-        positions["i_fine_traded"] = -1
         books = Books(
             orders=np.zeros(FIRST_ROWS, ORDER),
             fills=np.zeros(FIRST_ROWS, FILL),
             trades=np.zeros(FIRST_ROWS, TRADE),
             funding=np.zeros(len(market.funding), FUNDING),
             liquidations=np.zeros(FIRST_ROWS, LIQUIDATION),
-            equity=np.zeros(self.n_bars - self.first_bar, EQUITY),
+            equity=np.empty(self.n_bars - self.first_bar if keeps_equity else 0, EQUITY),
             events=np.zeros(FIRST_ROWS, EVENT),
             waiting=np.zeros(FIRST_ROWS, WAITING),
         )
         self.account = account
         self.positions = positions
+        self._start()
         self.store = Store(
             market, rules.run, rules.symbols, rules.tiers, books, account, positions, make_scratch(books, positions)
         )
@@ -84,6 +81,23 @@ class Simulation:
                 entry_of(follow, self.store, commands, np.zeros(1, PLAN), np.zeros(1), 1),
             )
         self._play, self._look_ahead, self._finish, self._margin_ratio, self._level, self._follow = Simulation._entries
+
+    def _start(self) -> None:
+        account, positions = self.account, self.positions
+        for name in ("wallet_balance", "balance", "peak_balance"):
+            account[name] = self.initial_balance
+        account["i_bar"] = self.first_bar - 1
+        account["next_expiry"] = FOREVER
+        positions["i_trade"] = -1
+        positions["i_fine_traded"] = -1
+
+    def reset(self) -> None:
+        """Back to the first bar with the initial balance. Rows that were handed out as views change."""
+        for table in ("orders", "fills", "trades", "liquidations", "funding"):
+            _clear(self.rows(table))
+        for rows in (self.store.books.waiting, self.account, self.positions):
+            _clear(rows)
+        self._start()
 
     def play(self, commands: Rows, n_commands: int, i_bar: int) -> None:
         """Play all commands that are not yet played, and the steps up to i_bar."""
@@ -214,6 +228,11 @@ def make_scratch(books: Books, positions: Rows) -> Scratch:
         trades=np.zeros(len(positions), TRADE),
         fills=np.zeros(len(books.fills), FILL),
     )
+
+
+def _clear(rows: Rows) -> None:
+    """Zeros in every field, by bytes: rows of many fields are slow to assign."""
+    rows.view(np.uint8)[:] = 0
 
 
 def _doubled(rows: Any) -> Any:

@@ -54,6 +54,7 @@ class Session:
         self._inputs: dict[tuple[int, str], pd.Series] = {}
         self._period_starts: dict[str, memoryview] = {}
         self._plot_names: set[str] = set()
+        self._candles: Candles | None = None
         self._n_drawn = 0
         self._line_bar = -2
         self._n_lines = 0
@@ -69,20 +70,24 @@ class Session:
         self.bar: Bar = self.bars[symbols[0]]
         self.positions = {symbol: OpenPosition(account, i, symbol) for i, symbol in enumerate(symbols)}
         self.portfolio = OpenPortfolio(account, self.positions)
-        self.strategy._session = self
-        self.strategy.initialize()
-        if _is_overridden(self.strategy, "targets"):
-            self.plan = self._ask_targets()
+        self.plan = self.plan_anew(self.strategy)
         self.can_trade = self.plan is None
         self.reporter.progress(0, account.n_bars - account.first_bar, account.margin_balance)
         return self.bar
 
-    def _ask_targets(self) -> TargetPlan:
-        account = self.account
-        candles = Candles(account.feed, account.open_ms, account.first_bar, draw=self._draw)
-        answer = self.strategy.targets(candles)
-        line = getattr(getattr(self.strategy.targets, "__code__", None), "co_firstlineno", 0)
-        return make_plan(answer, candles, max_orders=self.max_orders, line=line)
+    def plan_anew(self, strategy: Strategy) -> TargetPlan | None:
+        """Let a strategy initialize, and ask its targets, if it has them. A sweep asks one after the other so."""
+        self.strategy = strategy
+        strategy._session = self
+        strategy.initialize()
+        if not _is_overridden(strategy, "targets"):
+            return None
+        if self._candles is None:
+            account = self.account
+            self._candles = Candles(account.feed, account.open_ms, account.first_bar, draw=self._draw)
+        answer = strategy.targets(self._candles)
+        line = getattr(getattr(strategy.targets, "__code__", None), "co_firstlineno", 0)
+        return make_plan(answer, self._candles, max_orders=self.max_orders, line=line)
 
     def on_event(self, kind: EventKind, i_row: int) -> None:
         account = self.account

@@ -63,8 +63,13 @@ def load_strategy(source: str, params: Mapping[str, Any] | None = None) -> Strat
     Raises StrategySourceError for a source that cannot become a strategy, RequestError for parameters that do not
     fit it, and whatever the module's own top-level code raises.
     """
+    return make_strategy(load_class(source), params)
+
+
+def load_class(source: str) -> type[Strategy]:
+    """The source's one strategy class. Raises as load_strategy does."""
     register_hindsight()
-    return make_strategy(_find_class(_execute(source)), params)
+    return _find_class(_execute(source))
 
 
 def make_strategy[S: Strategy](strategy_class: type[S], params: Mapping[str, Any] | None = None) -> S:
@@ -130,6 +135,11 @@ def _check_methods(found: type[Strategy]) -> None:
             raise StrategySourceError(
                 f"{name} takes other arguments than it gets: write `def {name}({', '.join(arguments)}):`.", line=line
             ) from None
+
+
+def has_targets(strategy_class: type[Strategy]) -> bool:
+    """Whether it answers once with an array, instead of at every bar."""
+    return strategy_class.targets is not Strategy.targets
 
 
 def _check_way(found: type[Strategy]) -> None:

@@ -47,10 +47,6 @@ class Targets:
         self.rebalance_band = _read_number("rebalance_band", rebalance_band)
         if self.rebalance_band is not None and unit == "qty":
             raise StrategyRunError('A quantity does not drift: rebalance_band goes with "equity_ratio" or "notional".')
-        if stop_loss_ratio is not None or take_profit_ratio is not None:
-            raise StrategyRunError(
-                "stop_loss_ratio and take_profit_ratio are not available yet: put the exit into the values."
-            )
 
     def __len__(self) -> int:
         return len(self.values)
