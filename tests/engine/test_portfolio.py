@@ -9,6 +9,9 @@ from backtests.engine import (
     BacktestError,
     DataError,
     Instrument,
+    LeverageError,
+    LiquidationError,
+    MarginError,
     OrderError,
     Portfolio,
     PositionType,
@@ -120,3 +123,26 @@ def test_bad_prices_symbols_and_settings_raise(portfolio):
         with pytest.raises(BacktestError):
             Portfolio(capital, TradingMode.FUTURES, 10.0)
     assert Symbol("ETHUSDT") == "ETHUSDT"
+
+
+def test_a_refusal_can_be_raised_as_what_it_means(portfolio):
+    assert portfolio.buy("BTCUSDT", 1.0, 100.0)
+    portfolio.raise_for_refusal()
+    for call, error, words in [
+        (lambda: portfolio.buy("BTCUSDT", 1e6, 100.0), MarginError, "INSUFFICIENT_MARGIN"),
+        (lambda: portfolio.buy("BTCUSDT", 1.0, 100.0, 50.0), LeverageError, "LEVERAGE_ABOVE_LIMIT"),
+        (lambda: portfolio.close_position("ETHUSDT", price=10.0), OrderError, "NO_POSITION"),
+    ]:
+        assert not call()
+        with pytest.raises(error, match=words):
+            portfolio.raise_for_refusal()
+    assert issubclass(LeverageError, MarginError)
+
+
+def test_a_ruined_account_refuses_as_liquidated():
+    portfolio = Portfolio(100.0, TradingMode.FUTURES, 20.0, taker_fee=0.0)
+    assert portfolio.buy("BTCUSDT", 20.0, 100.0, 20.0)
+    assert portfolio.check_liquidations({"BTCUSDT": 80.0}) == ["BTCUSDT"]
+    assert not portfolio.buy("BTCUSDT", 1.0, 80.0)
+    with pytest.raises(LiquidationError, match="RUINED"):
+        portfolio.raise_for_refusal()

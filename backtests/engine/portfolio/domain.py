@@ -13,13 +13,27 @@ from typing import Any
 
 import numpy as np
 
-from backtests.engine.errors import DataError, OrderError, RequestError
+from backtests.engine.errors import (
+    BacktestError,
+    DataError,
+    LeverageError,
+    LiquidationError,
+    MarginError,
+    OrderError,
+    RequestError,
+)
 from backtests.engine.kernels.state import BAR, FUNDING_EVENT, RUN_RULES, Market
 from backtests.engine.kernels.types import COMMAND, CommandKind, OrderKind, OrderStatus, Reason, SizeKind
 from backtests.engine.portfolio.formulas import maintenance_margin
 from backtests.engine.portfolio.simulation import Simulation, build_symbol_rules, make_scratch
 from backtests.engine.request import DEFAULT_FEES, Instrument, MarginMode, MarginTier, TradingMarket
 
+_ERRORS: dict[Reason, type[BacktestError]] = {
+    Reason.INSUFFICIENT_MARGIN: MarginError,
+    Reason.LEVERAGE_ABOVE_LIMIT: LeverageError,
+    Reason.LEVERAGE_ABOVE_TIER: LeverageError,
+    Reason.RUINED: LiquidationError,
+}
 _SYMBOL = re.compile(r"[A-Z0-9]{2,30}(_[0-9]{6})?")
 
 
@@ -164,6 +178,15 @@ class Portfolio:
         if price is not None:
             self._set_price(i_symbol, price)
         return self._command(CommandKind.CLOSE_POSITION, i_symbol, 0, percentage, math.nan)
+
+    def raise_for_refusal(self) -> None:
+        """For code that would rather catch than ask: raise what the last refusal means, nothing after a fill.
+
+        MarginError, LeverageError, LiquidationError (the account is ruined), or OrderError for any other reason.
+        """
+        if self.last_refusal != Reason.NONE:
+            error = _ERRORS.get(self.last_refusal, OrderError)
+            raise error(f"The order was refused: {self.last_refusal.name}.")
 
     def check_liquidations(self, current_prices: Mapping[str, float]) -> list[str]:
         """Tell the prices, and liquidate what is due at them. Returns the symbols that were liquidated."""
