@@ -75,7 +75,8 @@ def _may_matter(sim: Sim, moment: Moment) -> bool:
         elif (waiting["direction"] < 0 and bar["low"] <= waiting["level"]) or (
             waiting["direction"] > 0 and bar["high"] >= waiting["level"]
         ):
-            n_reached += 1 if order["is_reduce_only"] else 2
+            is_plain_exit = order["is_reduce_only"] and order["kind"] != OrderKind.STOP_LIMIT
+            n_reached += 1 if is_plain_exit else 2
     return n_reached > 1 or _liquidations_reached(sim, moment) + n_reached > 1
 
 

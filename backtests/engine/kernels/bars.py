@@ -17,7 +17,7 @@ def low_comes_first(bar: Row, steps: int, is_optimistic: bool) -> bool:
         return (steps > 0) != is_optimistic
     to_low = bar["open"] - bar["low"]
     to_high = bar["high"] - bar["open"]
-    if to_low != to_high:
+    if abs(to_low - to_high) > 1e-9 * bar["open"]:  # on a grid of ticks both are often equal, but for rounding
         return bool(to_low < to_high)
     return bool(bar["close"] >= bar["open"])
 
