@@ -55,7 +55,7 @@ class Oracle(OracleMarket, OracleMargin, OracleOrders, OracleFills, OracleCalls)
             fines = self.fines[self.i]
             self.is_traded_step = [any(q[j] and q[j].is_traded for j in fines) for q in self.last]
             self._expire()
-            for name, fields in () if self.is_ruined else script.get(self.i, ()):
+            for name, fields in () if self.is_ruined else self._calls(script):
                 self._call(name, fields)
             self._write_equity()
             if self.is_ruined:
@@ -66,6 +66,9 @@ class Oracle(OracleMarket, OracleMargin, OracleOrders, OracleFills, OracleCalls)
         for order in list(self.waiting):
             self._drop(order, status, reason)
         return self
+
+    def _calls(self, script):
+        return script.get(self.i, ())
 
     def _call(self, name, fields):
         try:

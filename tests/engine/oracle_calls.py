@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from backtests.engine.errors import OrderError
 from backtests.engine.kernels.types import OrderKind, OrderStatus, Reason, SizeKind
 from tests.engine.oracle_market import ONE, dec
-from tests.engine.oracle_orders import ATTACHED, Order
+from tests.engine.oracle_orders import ATTACHED, TARGETS, Order
 
 NAN = math.nan
 
@@ -236,7 +236,7 @@ class OracleCalls:
         }
         has_limit, has_stop = prices.get(order.kind, (False, False))
         has_stop = has_stop and not order.is_triggered
-        is_fixed = order.kind in ATTACHED or order.size_kind == SizeKind.POSITION_PERCENT
+        is_fixed = order.kind in ATTACHED or order.size_kind in (SizeKind.POSITION_PERCENT, *TARGETS)
         if order not in self.waiting:
             raise OrderError("It does not wait.")
         if (limit is not None and not has_limit) or (stop is not None and not has_stop):

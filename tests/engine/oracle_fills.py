@@ -1,9 +1,9 @@
 """How the oracle fills an order, and what that does to the orders that hang on it."""
 
-from backtests.engine.kernels.types import ExitReason, OrderKind, OrderStatus, Reason
+from backtests.engine.kernels.types import ExitReason, OrderKind, OrderStatus, Reason, SizeKind
 from tests.engine.oracle_margin import Holding
 from tests.engine.oracle_market import ONE, ZERO
-from tests.engine.oracle_orders import ATTACHED, TARGETS, TINY
+from tests.engine.oracle_orders import ATTACHED, TINY
 
 EXITS = {
     OrderKind.STOP_LOSS: ExitReason.STOP_LOSS,
@@ -45,7 +45,7 @@ class OracleFills:
 
     def _open(self, order, opening, terms, *, is_shaved):
         is_refused = not is_shaved and self._margin_refusal(order, opening, terms) != Reason.NONE
-        if is_shaved or order.size_kind in TARGETS:
+        if is_shaved or order.size_kind == SizeKind.TARGET_RATIO:
             opening = min(opening, self._affordable(order, terms, self.available))
             is_refused = is_refused or (is_shaved and self._is_fee_beyond_wallet(opening, terms))
         if is_refused or not opening:

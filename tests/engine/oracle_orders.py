@@ -171,7 +171,7 @@ class OracleOrders:
         closing = min(qty, abs(held)) if held * order.side < 0 else ZERO
         if order.size_kind == SizeKind.POSITION_PERCENT and not order.is_attached and not held:
             return Reason.NO_POSITION
-        if qty == 0 and not order.is_attached:
+        if qty == 0:
             return Reason.ALREADY_THERE if order.size_kind in TARGETS else Reason.BELOW_MIN_QTY
         if order.is_reduce_only:
             return self._size_refusal(order, closing, closing, terms.price) if closing else Reason.REDUCE_ONLY
@@ -204,7 +204,7 @@ class OracleOrders:
 
     def _margin_refusal(self, order, qty, terms):
         needed = qty * self._cost_per_unit(order, terms)
-        if order.size_kind in TARGETS:  # its costs may shave the quantity, its margin must fit
+        if order.size_kind == SizeKind.TARGET_RATIO:  # its costs may shave the quantity, its margin must fit
             needed = qty * terms.price / order.leverage / (1 + self.slippage + TINY)
         if needed > self.available or self._is_fee_beyond_wallet(qty, terms):
             return Reason.INSUFFICIENT_MARGIN

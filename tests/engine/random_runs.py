@@ -16,10 +16,13 @@ from backtests.engine.request import (
     SymbolFeed,
     TradingMarket,
 )
+from backtests.engine.strategy.targets import Targets
 from tests.engine.scenarios import MINUTE, NAMES, SMALL_TIERS, START, make_bars
 
-ALL = frozenset({"paths", "attached", "trailing", "sets", "modify", "cap", "cross", "finer"})
-BUILT = frozenset({"cross", "finer"})  # what the engine plays so far
+ALL = frozenset(
+    ("paths", "attached", "trailing", "sets", "modify", "cap", "cross", "finer", "ticks", "ambiguity", "target exits")
+)
+BUILT = ALL - {"cap", "ticks", "ambiguity", "target exits"}  # what is compared so far
 STEP = 5  # finest bars in a bar of a run with finer bars
 PRICES = (100.0, 7.5, 2100.0)
 COLUMNS = ("open", "high", "low", "close")
@@ -33,7 +36,7 @@ def make_scenario(seed, features=BUILT):
     is_spot = rng.random() < 0.25
     n_symbols = int(rng.choice([1, 1, 2, 3]))
     sigma = float(rng.choice([0.004, 0.015, 0.04]))
-    symbols = [_make_symbol(rng, i, n, sigma, is_spot) for i in range(n_symbols)]
+    symbols = [_make_symbol(rng, i, n, sigma, is_spot, features) for i in range(n_symbols)]
     if is_finer:
         symbols = [SymbolFeed(s.instrument, coarse(s.bars), s.mark_bars, s.bars, s.funding) for s in symbols]
     is_cross = "cross" in features and not is_spot and rng.random() < 0.5
@@ -63,6 +66,34 @@ def make_scenario(seed, features=BUILT):
     return request, feed, _Writer(rng, request, feed, sigma, features).write()
 
 
+def make_targets(seed, features=BUILT):
+    """(request, feed, targets) of a seed: values that stay for some bars, in any unit."""
+    request, feed, _ = make_scenario(seed, features)
+    rng = np.random.default_rng(seed)
+    n = len({int(t) for s in feed.symbols for t in s.bars.open_ms if t < request.to_ms})
+    is_spot = request.market == TradingMarket.SPOT
+    unit, scale = [
+        ("equity_ratio", 1.0 if is_spot else 6.0),
+        ("qty", request.initial_balance * (0.9 if is_spot else 3.0) / PRICES[0]),
+        ("notional", request.initial_balance * (0.9 if is_spot else 3.0)),
+    ][int(rng.integers(3))]
+    values = scale * rng.choice([0.0, rng.uniform(), -rng.uniform() * (not is_spot), rng.uniform()], n)
+    values[rng.random(n) < 0.6] = np.nan
+    has_exits = "target exits" in features
+    return (
+        request,
+        feed,
+        Targets(
+            values,
+            unit=unit,
+            leverage=None if rng.random() < 0.5 else float(rng.choice([1.0, 1.0 if is_spot else 10.0])),
+            rebalance_band=scale * 0.05 if unit != "qty" and rng.random() < 0.5 else None,
+            stop_loss_ratio=float(rng.uniform(0.002, 0.04)) if has_exits and rng.random() < 0.5 else None,
+            take_profit_ratio=float(rng.uniform(0.002, 0.04)) if has_exits and rng.random() < 0.5 else None,
+        ),
+    )
+
+
 def coarse(bars):
     """Five bars into one; where the first is missing, from the next that is there."""
     group = (bars.open_ms - START) // (STEP * MINUTE)
@@ -78,10 +109,10 @@ def coarse(bars):
     )
 
 
-def _make_symbol(rng, i, n, sigma, is_spot):
+def _make_symbol(rng, i, n, sigma, is_spot, features):
     bars = make_bars(rng, n, price=PRICES[i], sigma=sigma, p_missing=0.05 * (i > 0), p_quiet=0.05)
     tick = float(rng.choice([0.0, 0.01, PRICES[i] / 1000]))
-    if tick and rng.random() < 0.5:
+    if tick and rng.random() < 0.5 and "ticks" in features:
         bars = _on_ticks(bars, tick)
     bars = Bars(bars.open_ms, *(getattr(bars, name) for name in COLUMNS), bars.volume * 200 / PRICES[i])
     mark_bars = None

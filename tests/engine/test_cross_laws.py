@@ -93,7 +93,7 @@ from backtests.engine.kernels import quiet
 from tests.engine.test_cross_laws import make_cross_scenario
 from tests.engine.scenarios import play
 def hashes():
-    for seed in range(2_000, 2_010):
+    for seed in range(2_000, 2_020):
         request, feed, script = make_cross_scenario(seed)
         sys.stdout.write(play(script, request, feed)[0].result_hash() + "\\n")
 hashes()
@@ -108,9 +108,9 @@ def test_looking_ahead_skips_no_liquidation_with_and_without_the_compiler():
     interpreted = subprocess.run(
         [sys.executable, "-c", HASHES], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     ).stdout.split()
-    scenarios = [make_cross_scenario(seed) for seed in range(2_000, 2_010)]
+    scenarios = [make_cross_scenario(seed) for seed in range(2_000, 2_020)]
     results = [play(script, request, feed)[0] for request, feed, script in scenarios]
     assert sum(len(result.liquidations) for result in results) >= 5
     compiled = [result.result_hash() for result in results]
-    assert interpreted[:10] == compiled
-    assert interpreted[10:] == compiled
+    assert interpreted[:20] == compiled
+    assert interpreted[20:] == compiled

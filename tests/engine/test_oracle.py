@@ -5,8 +5,10 @@ import math
 import pytest
 
 from backtests.engine.replay import replay
+from backtests.engine.targets import follow_targets
 from tests.engine.oracle import Oracle
-from tests.engine.random_runs import BUILT, make_scenario
+from tests.engine.oracle_targets import TargetOracle
+from tests.engine.random_runs import BUILT, make_scenario, make_targets
 from tests.engine.scenarios import play
 
 N_SCENARIOS = 1000
@@ -47,8 +49,11 @@ def assert_oracle_agrees(seed, scenario):
 def check_scenario(request, feed, script):
     result, log = play(script, request, feed)
     script = {i: calls for i, calls in script.items() if i >= result.first_bar}
-    oracle = Oracle(request, feed).play(script)
-    scale = request.initial_balance
+    assert_same_run(result, Oracle(request, feed).play(script), request.initial_balance)
+    assert replay(request, feed, log).result_hash() == result.result_hash()
+
+
+def assert_same_run(result, oracle, scale):
     orders = [{**vars(order), "filled_qty": order.filled} for order in oracle.orders]
     assert_same_rows("order", result.orders, orders, ORDER_FIELDS, 1.0)
     assert_same_rows("fill", result.fills, oracle.fills, FILL_FIELDS, scale)
@@ -64,10 +69,21 @@ def check_scenario(request, feed, script):
     if "ambiguity" in BUILT:
         assert_same_rows("trade", result.trades, oracle.trades, ("is_ambiguous",), 1.0)
         assert result.counters.get("ambiguous_bars", 0) == oracle.n_ambiguous
-    assert replay(request, feed, log).result_hash() == result.result_hash()
 
 
 @pytest.mark.parametrize("first", range(0, N_SCENARIOS, PER_TEST))
 def test_engine_agrees_with_the_oracle(first):
     for seed in range(first, first + PER_TEST):
         assert_oracle_agrees(seed, make_scenario(seed))
+
+
+@pytest.mark.parametrize("first", range(0, 100, PER_TEST))
+def test_targets_agree_with_the_oracle(first):
+    for seed in range(first, first + PER_TEST):
+        request, feed, targets = make_targets(seed)
+        result, log = follow_targets(request, feed, targets)
+        try:
+            assert_same_run(result, TargetOracle(request, feed).play(targets), request.initial_balance)
+        except AssertionError as error:
+            raise AssertionError(f"scenario {seed}: {error}") from error
+        assert replay(request, feed, log).result_hash() == result.result_hash()
