@@ -25,7 +25,7 @@ class Indicator:
     warm-up included. NaN before the first value. It compares and calculates like its current value.
     """
 
-    __slots__ = ("_crossings", "_cursor", "_flags", "_values", "_view", "name")
+    __slots__ = ("_cursor", "_falls", "_rises", "_values", "_view", "name")
 
     def __init__(self, name: str, values: FloatArray, cursor: Cursor) -> None:
         self.name = name
@@ -34,8 +34,8 @@ class Indicator:
         self._values.flags.writeable = False
         self._view = memoryview(self._values)
         self._cursor = cursor
-        self._crossings: dict[int | float, tuple[Any, bytes]] = {}
-        self._flags: dict[int, bytes] = {}  # those of _crossings with another indicator: asked for at every bar
+        self._rises: dict[Any, list[bool]] = {}  # by the line or level that this one went above
+        self._falls: dict[Any, list[bool]] = {}  # or below
 
     @property
     def value(self) -> float:
@@ -112,17 +112,6 @@ class Indicator:
     def __repr__(self) -> str:
         return f"<{self.name} = {self.value:g}>"
 
-    def crossings(self, other: "Indicator | float") -> bytes:
-        """Flags per bar: this one was at or below the other at the bar before, and is above it now."""
-        key = id(other) if isinstance(other, Indicator) else other
-        found = self._crossings.get(key)
-        if found is None:
-            flags = find_crossings(self._values, other._values if isinstance(other, Indicator) else other).tobytes()
-            found = self._crossings[key] = (other, flags)  # keeps the other alive, so its id stays its own
-            if isinstance(other, Indicator):
-                self._flags[id(other)] = flags
-        return found[1]
-
 
 class Indicators(tuple[Indicator, ...]):
     """Several lines of one function: unpack them, or ask by column name: bands["BBL_20_2.0"]."""
@@ -138,36 +127,45 @@ class Indicators(tuple[Indicator, ...]):
         raise KeyError(f"There is no line {index!r}; there are: {', '.join(line.name for line in self)}.")
 
 
-def find_crossings(above: FloatArray, below: FloatArray | float) -> NDArray[np.bool_]:
+def find_crossings(above: FloatArray | float, below: FloatArray | float) -> NDArray[np.bool_]:
     """[i]: above[i-1] <= below[i-1] and above[i] > below[i]; never at the first value, never where one is NaN."""
-    flags = np.zeros(len(above), np.bool_)
-    now, before = above > below, above <= below
+    now, before = np.greater(above, below), np.less_equal(above, below)
+    flags = np.zeros(len(now), np.bool_)
     flags[1:] = now[1:] & before[:-1]
     return flags
 
 
 def crossed_above(a: Line, b: Line) -> bool:
     """Whether a went above b at this bar: a[-2] <= b[-2] and a[-1] > b[-1]. Either may be a number."""
-    if isinstance(a, Indicator):
-        if (flags := a._flags.get(id(b))) is not None:
-            return flags[a._cursor.i_bar] == 1
-        if isinstance(b, Indicator):
-            return bool(a.crossings(b)[a._cursor.i_bar])
-        if isinstance(b, int | float) and (b in a._crossings or len(a._crossings) < MAX_KEPT_CROSSINGS):
-            return bool(a.crossings(b)[a._cursor.i_bar])
-    (a_before, a_now), (b_before, b_now) = _last_two(a), _last_two(b)
-    return a_before <= b_before and a_now > b_now
+    try:  # asked for at every bar: what is found already comes first, in the words that cost least
+        return a._rises[b][a._cursor.i_bar]  # type: ignore[union-attr]
+    except (AttributeError, KeyError, TypeError):
+        if isinstance(a, Indicator) and _is_kept(b, a._rises):
+            a._rises[b] = find_crossings(a._values, _values_of(b)).tolist()
+            return a._rises[b][a._cursor.i_bar]
+        (a_before, a_now), (b_before, b_now) = _last_two(a), _last_two(b)
+        return a_before <= b_before and a_now > b_now
 
 
 def crossed_below(a: Line, b: Line) -> bool:
     """Whether a went below b at this bar: a[-2] >= b[-2] and a[-1] < b[-1]. Either may be a number."""
-    if isinstance(b, Indicator):
-        if (flags := b._flags.get(id(a))) is not None:
-            return flags[b._cursor.i_bar] == 1
-        if isinstance(a, Indicator):
-            return bool(b.crossings(a)[a._cursor.i_bar])
-    (a_before, a_now), (b_before, b_now) = _last_two(a), _last_two(b)
-    return a_before >= b_before and a_now < b_now
+    try:
+        return a._falls[b][a._cursor.i_bar]  # type: ignore[union-attr]
+    except (AttributeError, KeyError, TypeError):
+        if isinstance(a, Indicator) and _is_kept(b, a._falls):
+            a._falls[b] = find_crossings(_values_of(b), a._values).tolist()
+            return a._falls[b][a._cursor.i_bar]
+        (a_before, a_now), (b_before, b_now) = _last_two(a), _last_two(b)
+        return a_before >= b_before and a_now < b_now
+
+
+def _is_kept(other: Line, kept: dict[Any, list[bool]]) -> bool:
+    """Lines are; of levels that change at every bar only the first few are."""
+    return isinstance(other, Indicator) or (isinstance(other, int | float) and len(kept) < MAX_KEPT_CROSSINGS)
+
+
+def _values_of(line: Any) -> FloatArray | float:
+    return line._values if isinstance(line, Indicator) else line
 
 
 def _last_two(line: Line) -> tuple[float, float]:

@@ -100,7 +100,7 @@ def test_levels_that_change_at_every_bar_are_not_kept():
     assert [crossed_above(rsi, 998 + i / 1000) for i in range(3)] == [True, True, True]
     for i in range(1000):
         crossed_above(rsi, float(i))
-    assert len(rsi._crossings) <= 64
+    assert len(rsi._rises) <= 64
     assert crossed_above(rsi, 998.5)
 
 
