@@ -37,7 +37,7 @@ W2 = Work("W2", "SMA 20/50 flip, a year", YEAR)
 W3 = Work("W3", "close against a level, a year", YEAR, rule="level")
 W4 = Work("W4", f"{len(PAIRS):,} pairs of SMA lengths, a month", MONTH, pairs=PAIRS)
 W5 = Work("W5", "W2 with a 1 % stop and a 2 % target", YEAR, stop_loss=0.01, take_profit=0.02)
-WORKS = (W1, W2, W3, W5)
+WORKS = (W1, W2, W3, W4, W5)
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,6 @@ def jobs_of(work: Work) -> list[Job]:
     if work.pairs:
         return [Job(work, TARGETS), Job(work, VECTORBT)]
     entrants = [CALLBACK, BACKTESTING, TARGETS, VECTORBT, CALLBACK_AT_CLOSE]
-    if work.exits:
-        entrants.remove(TARGETS)
     if work.rule == "level":
         entrants.append(FLOOR)
     return [Job(work, entrant) for entrant in entrants]

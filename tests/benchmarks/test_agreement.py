@@ -5,7 +5,7 @@ import pytest
 
 from backtests.engine.kernels.rows import TRADE
 from backtests.engine.kernels.types import ExitReason
-from benchmarks.agreement import compare_all, vectorbt_skips
+from benchmarks.agreement import compare_all, find_ties, vectorbt_skips
 from benchmarks.jobs import BACKTESTING, CALLBACK, CALLBACK_AT_CLOSE, TARGETS, VECTORBT, W1, W2, W3, W4, W5, Job
 from benchmarks.race import Measurement
 
@@ -58,11 +58,24 @@ def test_nothing_is_taken_out_for_a_peer_that_fills_exits_and_signals_of_one_bar
 
 
 def test_sweeps_are_compared_combination_by_combination():
-    ours = measured(W4, TARGETS, equities=[1.0, 2.0])
+    ours = measured(W4, TARGETS, equities=[1.0, 2.0], is_tied=[False, False])
     assert agreed(ours, measured(W4, VECTORBT, equities=[1.0, 2.0])) == [True]
     (finding,) = compare_all([ours, measured(W4, VECTORBT, equities=[1.0, 2.5])])
     assert not finding.is_agreed
-    assert "1 of 2 final equities equal" in finding.text
+    assert "in 1 of 2 combinations" in finding.text
+
+
+def test_only_a_combination_with_equal_means_may_differ():
+    theirs = measured(W4, VECTORBT, equities=[1.0, 2.5])
+    assert agreed(measured(W4, TARGETS, equities=[1.0, 2.0], is_tied=[False, True]), theirs) == [True]
+    assert agreed(measured(W4, TARGETS, equities=[1.0, 2.0], is_tied=[True, False]), theirs) == [False]
+
+
+def test_ties_of_two_means_are_found_exactly():
+    rising = np.array([1.0, 1.01, 1.02, 1.03, 1.05])
+    tied = np.array([1.0, 1.03, 1.01, 1.02, 1.05])  # (1.01 + 1.02) / 2 = (1.0 + 1.03 + 1.01 + 1.02) / 4
+    assert find_ties(rising, [(2, 4)]) == [False]
+    assert find_ties(tied, [(2, 4), (1, 2)]) == [True, False]
 
 
 def trades_of(*rows):
