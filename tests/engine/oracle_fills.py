@@ -46,7 +46,8 @@ class OracleFills:
     def _open(self, order, opening, terms, *, is_shaved):
         is_refused = not is_shaved and self._margin_refusal(order, opening, terms) != Reason.NONE
         if is_shaved or order.size_kind == SizeKind.TARGET_RATIO:
-            opening = min(opening, self._affordable(order, terms, self.available))
+            asked, opening = opening, min(opening, self._affordable(order, terms, self.available))
+            order.qty -= asked - opening  # what is not affordable now is given up
             is_refused = is_refused or (is_shaved and self._is_fee_beyond_wallet(opening, terms))
         if is_refused or not opening:
             return self._refuse(order, Reason.INSUFFICIENT_MARGIN)
@@ -106,7 +107,7 @@ class OracleFills:
         for order in list(self.waiting):
             is_live = order.kind in ATTACHED and order.stage != "sleeps"
             is_gone = order not in self.waiting or order.i_symbol != i or order is cause
-            if not is_gone and (is_live or (order.filled and order.children)):
+            if not is_gone and (is_live or (order.opened and order.children)):
                 self._end(order, OrderStatus.CANCELLED, Reason.POSITION_CLOSED)
 
     # What attached orders cover.

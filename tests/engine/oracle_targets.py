@@ -35,6 +35,8 @@ class TargetOracle(Oracle):
 
     def _has_drifted(self, targets):
         holding = self.holdings[0]
+        if any(order.order_id == self.order_id for order in self.waiting):
+            return False
         if targets.rebalance_band is None or not holding.qty or not self.wanted:
             return False
         value = holding.qty * holding.mark

@@ -20,9 +20,12 @@ from backtests.engine.strategy.targets import Targets
 from tests.engine.scenarios import MINUTE, NAMES, SMALL_TIERS, START, make_bars
 
 ALL = frozenset(
-    ("paths", "attached", "trailing", "sets", "modify", "cap", "cross", "finer", "ticks", "ambiguity", "target exits")
+    (
+        *("paths", "attached", "trailing", "sets", "modify", "cap", "cross", "finer", "ticks"),
+        *("target exits", "capped modify", "capped targets"),
+    )
 )
-BUILT = ALL - {"cap", "ticks", "ambiguity", "target exits"}  # what is compared so far
+BUILT = ALL - {"capped modify", "capped targets"}  # what is compared so far
 STEP = 5  # finest bars in a bar of a run with finer bars
 PRICES = (100.0, 7.5, 2100.0)
 COLUMNS = ("open", "high", "low", "close")
@@ -68,7 +71,7 @@ def make_scenario(seed, features=BUILT):
 
 def make_targets(seed, features=BUILT):
     """(request, feed, targets) of a seed: values that stay for some bars, in any unit."""
-    request, feed, _ = make_scenario(seed, features)
+    request, feed, _ = make_scenario(seed, features if "capped targets" in features else features - {"cap"})
     rng = np.random.default_rng(seed)
     n = len({int(t) for s in feed.symbols for t in s.bars.open_ms if t < request.to_ms})
     is_spot = request.market == TradingMarket.SPOT
@@ -240,6 +243,8 @@ class _Writer:
         words = {"order_id": int(self.rng.integers(self.n_orders * 2))}
         side = float(self.rng.choice([-1.0, 1.0]))
         which = self.rng.random()
+        if self.request.participation_cap is not None and "capped modify" not in self.features:
+            which = which * 0.8  # prices only
         if which < 0.4:
             words["limit_price"] = self._near(close, side)
         elif which < 0.8:

@@ -25,7 +25,7 @@ from backtests.engine.request import (
     SymbolFeed,
     TradingMarket,
 )
-from tests.engine.random_runs import BUILT, make_scenario
+from tests.engine.random_runs import make_scenario
 from tests.engine.scenarios import MINUTE, SMALL_TIERS, START, make_bars, play
 
 seeds = st.integers(1_000, 1_000_000)
@@ -230,7 +230,6 @@ def test_every_order_ends_with_its_reason_and_holds_what_its_fills_did(seed):
         assert of_symbol["position_qty"] == close_to(held, 1.0)
 
 
-@pytest.mark.skipif("attached" not in BUILT, reason="orders on the path come with their kernels")
 @lawful
 @given(seeds)
 def test_optimist_never_gets_less_than_the_pessimist_out_of_one_bracket_trade(seed):
