@@ -26,6 +26,7 @@ def replay(request: RunRequest, feed: Feed, commands: CommandLog) -> EngineResul
     rows = np.ascontiguousarray(commands.rows.astype(COMMAND, copy=True))
     check_commands(rows, first_bar, len(market.step_ms), len(feed.symbols), len(commands.tags))
     simulation = Simulation(market, build_rules(request, feed, first_bar), request.initial_balance)
+    simulation.reserve(len(rows))
     simulation.play(rows, len(rows), simulation.n_bars - 1)
     return simulation.result(commands.tags)
 

@@ -59,8 +59,10 @@ class Account:
         self._isolated = memoryview(positions["isolated_wallet"])
         self._margin = memoryview(positions["initial_margin"])
         self._level = memoryview(positions["liquidation_level"])
-        closes = market.mark["close"][:, market.first_fine[1:] - 1]  # [n_symbols, n_bars]
-        self._marks = [memoryview(row) for row in np.ascontiguousarray(closes)]
+        closes = market.mark["close"]  # [n_symbols, n_bars], once the last finest bar of each step is taken
+        if len(market.fine_ms) != len(market.step_ms):
+            closes = closes[:, market.first_fine[1:] - 1]
+        self._marks = [memoryview(row) for row in closes]
 
     @property
     def i_bar(self) -> int:

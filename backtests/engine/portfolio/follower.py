@@ -30,6 +30,11 @@ class TargetPlan:
     band: float
     max_orders: int | None = None  # commands that a run may make
 
+    @property
+    def n_exits(self) -> int:
+        """Orders that come with each entry."""
+        return int(not np.isnan(self.stop_loss_ratio)) + int(not np.isnan(self.take_profit_ratio))
+
     def to_row(self, first_bar: int) -> Rows:
         """kernels.targets.PLAN as it stands before the first bar of the span: flat."""
         row = np.zeros(1, PLAN)
@@ -37,6 +42,13 @@ class TargetPlan:
             row[name] = getattr(self, name)
         row["i_next"], row["i_order"] = first_bar, -1
         return row
+
+
+def count_changes(values: NDArray[np.float64]) -> int:
+    """About how many orders these values come to; every one that stands where the one before it is NaN counts."""
+    is_new = values[1:] != values[:-1]
+    is_new &= ~np.isnan(values[1:])
+    return int(np.count_nonzero(is_new)) + 1
 
 
 class Follower:
@@ -48,7 +60,11 @@ class Follower:
         self._plan = plan
         self._values = np.ascontiguousarray(plan.values, np.float64)
         self._row = plan.to_row(simulation.first_bar)
-        self.log = np.zeros(FIRST_ROWS, COMMAND) if log is None else log
+        if log is None:
+            n_changes = count_changes(self._values)
+            simulation.reserve(n_changes * (1 + plan.n_exits))
+            log = np.zeros(n_changes + FIRST_ROWS, COMMAND)
+        self.log = log
 
     def play(self, i_bar: int) -> int:
         """Up to and with the close of this bar. Returns the bar reached: an earlier one where the account is ruined.

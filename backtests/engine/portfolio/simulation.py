@@ -104,6 +104,16 @@ class Simulation:
         while not self._play(self.store, commands, n_commands, i_bar):
             self._grow()
 
+    def reserve(self, n_orders: int) -> None:
+        """Before the first bar: room for so many orders that fill once. Growing would copy what there is, each time."""
+        books = self.store.books
+        books = books._replace(
+            orders=np.zeros(max(n_orders, FIRST_ROWS) + FIRST_ROWS, ORDER),
+            fills=np.zeros(2 * max(n_orders, FIRST_ROWS) + FIRST_ROWS, FILL),
+            trades=np.zeros(max(n_orders, FIRST_ROWS) + FIRST_ROWS, TRADE),
+        )
+        self.store = self.store._replace(books=books, scratch=make_scratch(books, self.positions))
+
     def follow(self, commands: Rows, plan: Rows, values: NDArray[np.float64], i_bar: int) -> Rows:
         """Play the steps up to and with i_bar, and at each close what `values` wants there (kernels/targets.py).
 
@@ -111,7 +121,8 @@ class Simulation:
         """
         while not self._follow(self.store, commands, plan, values, i_bar):
             self._grow()
-            commands = _doubled(commands)
+            if 2 * int(self.account["n_commands"][0]) > len(commands):
+                commands = _doubled(commands)
         return commands
 
     def find_next_event(self, i_from: int, i_to: int) -> int:
@@ -150,12 +161,7 @@ class Simulation:
         market = self.store.market
         volume = market.last[0, market.first_fine[self.first_bar] :]["volume"]
         return EngineResult(
-            orders=self.rows("orders").copy(),
-            fills=self.rows("fills").copy(),
-            trades=self.rows("trades").copy(),
-            equity=self.rows("equity"),
-            funding=self.rows("funding").copy(),
-            liquidations=self.rows("liquidations").copy(),
+            **{name: self.rows(name) for name in ("orders", "fills", "trades", "equity", "funding", "liquidations")},
             tags=tags,
             initial_balance=self.initial_balance,
             is_ruined=bool(self.account["is_ruined"][0]),
@@ -168,8 +174,11 @@ class Simulation:
         )
 
     def _grow(self) -> None:
+        """Those tables that are more than half full; all, if none is. Too little makes the kernels ask again."""
+        names = [name for name in self.store.books._fields if name not in ("equity", "funding")]
         books = self.store.books
-        grown = {name: _doubled(getattr(books, name)) for name in books._fields if name not in ("equity", "funding")}
+        fullest = [name for name in names if 2 * len(self.rows(name)) > len(getattr(books, name))]
+        grown = {name: _doubled(getattr(books, name)) for name in fullest or names}
         books = books._replace(**grown)
         self.store = self.store._replace(books=books, scratch=make_scratch(books, self.positions))
 

@@ -1,9 +1,11 @@
 """The bar that a strategy sees."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from backtests.engine.cursor import BarView
 from backtests.engine.portfolio import Account
@@ -14,7 +16,28 @@ COLUMNS = ("open", "high", "low", "close", "volume")
 class Bar(BarView):
     """The bar under the cursor as a strategy sees it: before the first bar every field is NaN (time: 0)."""
 
-    __slots__ = ()
+    __slots__ = ("_columns", "_is_padded")
+
+    def __init__(
+        self, account: Account, i_symbol: int, columns: dict[str, NDArray[Any]], fresh: NDArray[np.bool_] | None
+    ) -> None:
+        self.symbol = account.request.symbols[i_symbol]
+        self._cursor = account.cursor
+        self._columns = columns
+        # Without warm-up the cursor starts at -1, and must not read the last bar of the span there.
+        self._is_padded = account.first_bar == 0
+        self._fresh = None if fresh is None else memoryview(np.append(fresh, False))
+
+    def __getattr__(self, name: str) -> Any:
+        """A column when it is first read: a strategy reads one or two of them, and a year of minutes takes its time."""
+        column = object.__getattribute__(self, "_columns").get(name[1:]) if name.startswith("_") else None
+        if column is None:
+            raise AttributeError(f"A bar has no {name!r}.", name=name, obj=self)
+        if self._is_padded:
+            column = np.append(column, column.dtype.type(0 if name == "_time_ms" else np.nan))
+        view = memoryview(column)
+        setattr(self, name, view)
+        return view
 
     def to_series(self) -> pd.Series:
         """open, high, low, close, volume as a Series named by the bar's open time. Slow: not for every bar."""
@@ -47,12 +70,5 @@ class BarsBySymbol(Mapping[str, Bar]):
 
 
 def make_bar(account: Account, i_symbol: int) -> Bar:
-    """The symbol's bar. Its columns carry one NaN more: the cursor's -1 must not read the last bar of the span."""
     columns, fresh = account.bar_columns(i_symbol)
-    return Bar(
-        account.request.symbols[i_symbol],
-        account.cursor,
-        np.append(account.open_ms, 0),
-        {name: np.append(columns[name], np.nan) for name in COLUMNS},
-        None if fresh is None else np.append(fresh, False),
-    )
+    return Bar(account, i_symbol, {**columns, "time_ms": account.open_ms}, fresh)

@@ -1,6 +1,7 @@
 """Candles: the whole of a run's bars as columns, for strategies that answer with an array."""
 
 from collections.abc import Callable, Hashable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -70,12 +71,16 @@ class Candles:
         if name not in (*COLUMNS, "time_ms"):
             raise KeyError(f"Candles have no {name!r}; they have {', '.join(COLUMNS)}, time_ms.")
         if name not in self._series:
-            self._series[name] = pd.Series(getattr(self, name), index=time_index(self.time_ms), name=name)
+            self._series[name] = pd.Series(getattr(self, name), index=self._index, name=name)
         return self._series[name]
 
     def to_frame(self) -> pd.DataFrame:
         """open, high, low, close, volume as a DataFrame, indexed by open time in UTC."""
-        return pd.DataFrame({name: getattr(self, name) for name in COLUMNS}, index=time_index(self.time_ms))
+        return pd.DataFrame({name: getattr(self, name) for name in COLUMNS}, index=self._index)
+
+    @cached_property
+    def _index(self) -> pd.DatetimeIndex:
+        return time_index(self.time_ms)
 
     def of(self, symbol: str) -> "Candles":
         """Another symbol of the run, on the same timeline."""
@@ -123,7 +128,7 @@ class Candles:
         if isinstance(column, str):
             values = self[column]
         elif isinstance(column, np.ndarray) and column.shape == self.time_ms.shape:
-            values = pd.Series(column, index=time_index(self.time_ms))
+            values = pd.Series(column, index=self._index)
         else:
             return column
         return values if self._fresh is None else values[self._fresh]

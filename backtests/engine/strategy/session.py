@@ -52,6 +52,7 @@ class Session:
         self.account: Account
         self._histories: dict[tuple[int, str | None], ClosedBars] = {}
         self._inputs: dict[tuple[int, str], pd.Series] = {}
+        self._indexes: dict[int, pd.DatetimeIndex] = {}
         self._period_starts: dict[str, memoryview] = {}
         self._plot_names: set[str] = set()
         self._candles: Candles | None = None
@@ -224,8 +225,10 @@ class Session:
         key = (i_symbol, column)
         if key not in self._inputs:
             bars = self._feed_bars(i_symbol)
+            if i_symbol not in self._indexes:
+                self._indexes[i_symbol] = time_index(bars.open_ms)
             values = bars.open_ms if column == "time_ms" else getattr(bars, column)
-            self._inputs[key] = pd.Series(values, index=time_index(bars.open_ms), name=column)
+            self._inputs[key] = pd.Series(values, index=self._indexes[i_symbol], name=column)
         return self._inputs[key]
 
     def _align(self, bars: Bars, values: NDArray[np.float64]) -> NDArray[np.float64]:
