@@ -14,6 +14,7 @@ from backtests.engine.errors import DataError, IntegrityError, OrderError
 from backtests.engine.kernels.types import EventKind, OrderStatus, SizeKind
 from backtests.engine.loop import run
 from backtests.engine.portfolio import Account
+from backtests.engine.portfolio.market import build_market
 from backtests.engine.replay import replay
 from backtests.engine.request import (
     Bars,
@@ -345,3 +346,12 @@ def test_reading_results_loads_no_compiler():
     names = "import sys, backtests.engine.result, backtests.engine.request; from backtests.engine import RunRequest;"
     code = names + "sys.exit('numba' in sys.modules or 'django' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_feed_of_read_only_arrays_needs_no_kernels_of_its_own():
+    """As in a child, which maps its job read-only: kernels compiled for such arrays would be others."""
+    request, feed = small()
+    for column in ("open_ms", "open", "high", "low", "close", "volume"):
+        getattr(feed.symbols[0].bars, column).flags.writeable = False
+    market = build_market(request, feed)
+    assert [array.flags.writeable for array in market] == [True] * len(market)

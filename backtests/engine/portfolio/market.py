@@ -20,7 +20,8 @@ def build_market(request: RunRequest, feed: Feed) -> Market:
     if tuple(s.instrument.symbol for s in feed.symbols) != request.symbols:
         raise DataError("The feed does not hold the symbols of the request, in their order.")
     step_ms = merge_times([s.bars.open_ms for s in feed.symbols])
-    step_ms = np.ascontiguousarray(step_ms[: int(np.searchsorted(step_ms, request.to_ms))])
+    # A copy, because kernels are compiled for arrays that may be written, and a feed's may not.
+    step_ms = step_ms[: int(np.searchsorted(step_ms, request.to_ms))].astype(np.int64, order="C", copy=True)
     if not len(step_ms) or step_ms[-1] < request.from_ms:
         raise DataError("There is no bar in the span.")
     fine_length = timeframe_to_ms(request.intrabar_timeframe or request.timeframe)
