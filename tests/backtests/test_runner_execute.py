@@ -88,6 +88,22 @@ def sessions(monkeypatch):
     return started
 
 
+def test_a_strategy_with_targets_runs_in_a_child_too_and_its_indicators_are_drawn():
+    source = (
+        "import numpy as np\nclass S(Strategy):\n    def targets(self, candles):\n"
+        "        mean = candles.indicator(ta.sma, 'close', length=7)\n        self.log('asked')\n"
+        "        return np.where(candles.close > mean, 0.5, 0.0)\n"
+    )
+    job = make_job(source)
+    outcome = execute(job)
+    assert outcome.failure is None
+    here = run(Session(load_strategy(source)), job.request, job.feed)
+    assert outcome.result.result_hash() == here.result_hash()
+    assert len(outcome.result.trades) > 3
+    assert [series.name for series in outcome.indicators] == ["SMA_7"]
+    assert [line.text for line in outcome.log] == ["asked"]
+
+
 def test_a_run_in_a_child_gives_what_the_same_run_gives_here():
     job = make_job(CROSS, params={"fast": 7})
     outcome = execute(job)
