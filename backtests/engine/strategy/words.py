@@ -60,7 +60,9 @@ def read_size(amount: Any, notional: Any, equity_ratio: Any) -> tuple[SizeKind, 
 
 def read_number(name: str, value: Any) -> float:
     """A finite number. Raises OrderError for anything else, a boolean and a text included."""
-    if isinstance(value, bool | str | bytes) or not isinstance(value, SupportsFloat):
+    # Asking for SupportsFloat takes 1 us; plain numbers, of which an order has several, need not be asked.
+    is_plain = type(value) is float or type(value) is int
+    if not is_plain and (isinstance(value, bool | str | bytes) or not isinstance(value, SupportsFloat)):
         raise OrderError(f"{name} must be a number, not {value!r:.60}.")
     try:
         number = float(value)
