@@ -25,7 +25,7 @@ ALL = frozenset(
         *("target exits", "capped modify", "capped targets"),
     )
 )
-BUILT = ALL - {"capped modify", "capped targets"}  # what is compared so far
+BUILT = ALL
 STEP = 5  # finest bars in a bar of a run with finer bars
 PRICES = (100.0, 7.5, 2100.0)
 COLUMNS = ("open", "high", "low", "close")

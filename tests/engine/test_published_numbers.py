@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from backtests.engine import FundingEvents, MarginTier, funding_payment, liquidation_price, maintenance_margin
-from backtests.engine.kernels.margin import liquidation_level
+from backtests.engine.kernels.margin import liquidation_level_by
 from backtests.engine.kernels.types import OrderStatus, Reason
 from backtests.engine.portfolio.formulas import tier_rows
 from backtests.engine.request import MarginMode, check_tiers
@@ -57,7 +57,7 @@ def test_liquidation_price(case):
     price = formula_of(case)
     if price is None:  # no price liquidates it: below zero, and only its source's buffer moves it above
         wallet, tiers = case["wallet_balance"], tier_rows(one_tier(case["mmr"], case["cum"]))
-        price = liquidation_level(SIDES[case["side"]], case["qty"], case["entry_price"], wallet, tiers)
+        price = liquidation_level_by(SIDES[case["side"]], case["qty"], case["entry_price"], wallet, tiers)
         assert case["id"] == "ft-adj-1x-open"
         assert price < 0
     assert with_buffer(case, price) == pytest.approx(case["expected"], abs=case["tol"])

@@ -2,6 +2,7 @@
 
 from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.state import Row, Sim
+from backtests.engine.kernels.tables import row_of
 
 
 @kernel
@@ -15,8 +16,8 @@ def unrealised_pnl(position: Row) -> float:
 @kernel
 def total_unrealised_pnl(sim: Sim) -> float:
     total = 0.0
-    for i_symbol in range(sim.positions.shape[0]):
-        total += unrealised_pnl(sim.positions[i_symbol])
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        total += unrealised_pnl(row_of(sim.positions, i_symbol))
     return total
 
 
@@ -30,8 +31,8 @@ def margin_balance(sim: Sim) -> float:
 def bound_margin(sim: Sim) -> float:
     """Isolated: the isolated wallets of all positions. Cross: |qty| x mark / leverage of each."""
     bound = 0.0
-    for i_symbol in range(sim.positions.shape[0]):
-        position = sim.positions[i_symbol]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        position = row_of(sim.positions, i_symbol)
         bound += position["isolated_wallet"]
         if position["steps"] != 0 and sim.rules.run["is_cross"]:
             bound += position["initial_margin"] * position["mark"] / position["entry_price"]
@@ -51,7 +52,7 @@ def margin_wallet(sim: Sim, i_symbol: int) -> float:
     """What bears the losses of a position: its isolated wallet, under cross margin the account's wallet."""
     if sim.rules.run["is_cross"]:
         return float(sim.account["wallet_balance"])
-    return float(sim.positions[i_symbol]["isolated_wallet"])
+    return float(row_of(sim.positions, i_symbol)["isolated_wallet"])
 
 
 @kernel
@@ -62,7 +63,7 @@ def bearable_loss(sim: Sim, i_symbol: int, share: float) -> float:
     """
     if sim.rules.run["is_cross"]:
         return float(sim.account["wallet_balance"])
-    return float(sim.positions[i_symbol]["isolated_wallet"] * share + available_balance(sim))
+    return float(row_of(sim.positions, i_symbol)["isolated_wallet"] * share + available_balance(sim))
 
 
 @kernel

@@ -6,7 +6,8 @@ from backtests.engine.kernels.liquidation import can_be_due
 from backtests.engine.kernels.margin import is_due
 from backtests.engine.kernels.orders import is_waiting
 from backtests.engine.kernels.path import walk_path
-from backtests.engine.kernels.state import Moment, Sim
+from backtests.engine.kernels.state import Moment, Sim, last_bar, mark_bar
+from backtests.engine.kernels.tables import copy_row, row_of
 from backtests.engine.kernels.types import OrderKind, Phase
 
 
@@ -31,8 +32,8 @@ def play_path(sim: Sim, moment: Moment) -> None:
 
 @kernel
 def _turn_ways(sim: Sim) -> None:
-    for i_symbol in range(sim.positions.shape[0]):
-        sim.positions[i_symbol]["is_low_first"] = not sim.positions[i_symbol]["is_low_first"]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        row_of(sim.positions, i_symbol)["is_low_first"] = not row_of(sim.positions, i_symbol)["is_low_first"]
 
 
 @kernel
@@ -40,7 +41,7 @@ def _keep_fills(sim: Sim, n_fills: int) -> int:
     """Put the fills of the walk aside; returns how many there are."""
     n_others = sim.account["n_fills"] - n_fills
     for i in range(n_others):
-        sim.scratch.fills[i] = sim.books.fills[n_fills + i]
+        copy_row(row_of(sim.scratch.fills, i), row_of(sim.books.fills, n_fills + i))
     return int(n_others)
 
 
@@ -50,11 +51,11 @@ def _note_ambiguous(sim: Sim, n_fills: int, n_trades: int, n_others: int) -> Non
     account, trades = sim.account, sim.books.trades
     account["n_ambiguous"] += 1
     for i in range(n_fills, account["n_fills"]):
-        trades[sim.books.fills[i]["trade_id"]]["is_ambiguous"] = True
+        row_of(trades, row_of(sim.books.fills, i)["trade_id"])["is_ambiguous"] = True
     for i in range(n_others):
-        i_trade = sim.scratch.fills[i]["trade_id"]
+        i_trade = row_of(sim.scratch.fills, i)["trade_id"]
         if i_trade < n_trades:  # later ones were opened on the other way only
-            trades[i_trade]["is_ambiguous"] = True
+            row_of(trades, i_trade)["is_ambiguous"] = True
 
 
 @kernel
@@ -65,9 +66,9 @@ def _may_matter(sim: Sim, moment: Moment) -> bool:
     """
     n_reached = 0
     for i in range(sim.account["n_waiting"]):
-        waiting = sim.books.waiting[i]
-        order = sim.books.orders[waiting["i_order"]]
-        bar = sim.market.last[waiting["i_symbol"], moment.i_fine]
+        waiting = row_of(sim.books.waiting, i)
+        order = row_of(sim.books.orders, waiting["i_order"])
+        bar = last_bar(sim, waiting["i_symbol"], moment.i_fine)
         if waiting["phase"] < Phase.LIMIT or not bar["volume"] > 0.0 or not is_waiting(order):
             continue
         if order["kind"] == OrderKind.TRAILING_STOP:
@@ -88,9 +89,9 @@ def _liquidations_reached(sim: Sim, moment: Moment) -> int:
     if sim.rules.run["is_cross"] and sim.account["n_open"] > 1:
         return 2 if can_be_due(sim, moment.i_fine) else 0
     n_reached = 0
-    for i_symbol in range(sim.positions.shape[0]):
-        position = sim.positions[i_symbol]
-        bar = sim.market.mark[i_symbol, moment.i_fine]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        position = row_of(sim.positions, i_symbol)
+        bar = mark_bar(sim, i_symbol, moment.i_fine)
         n_reached += 1 if is_due(position, bar["low"]) or is_due(position, bar["high"]) else 0
     return n_reached
 
@@ -99,14 +100,14 @@ def _liquidations_reached(sim: Sim, moment: Moment) -> int:
 def _keep(sim: Sim) -> tuple[float, int, int, int, int, int]:
     """Copy what a walk changes; what tables gain is told by their counts."""
     account, scratch, books = sim.account, sim.scratch, sim.books
-    for i_symbol in range(sim.positions.shape[0]):
-        scratch.positions[i_symbol] = sim.positions[i_symbol]
-        i_trade = sim.positions[i_symbol]["i_trade"]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        copy_row(row_of(scratch.positions, i_symbol), row_of(sim.positions, i_symbol))
+        i_trade = row_of(sim.positions, i_symbol)["i_trade"]
         if i_trade >= 0:
-            scratch.trades[i_symbol] = books.trades[i_trade]
+            copy_row(row_of(scratch.trades, i_symbol), row_of(books.trades, i_trade))
     for i in range(account["n_waiting"]):
-        scratch.waiting[i] = books.waiting[i]
-        scratch.orders[i] = books.orders[books.waiting[i]["i_order"]]
+        copy_row(row_of(scratch.waiting, i), row_of(books.waiting, i))
+        copy_row(row_of(scratch.orders, i), row_of(books.orders, row_of(books.waiting, i)["i_order"]))
     return (
         account["wallet_balance"],
         account["n_fills"],
@@ -126,14 +127,14 @@ def _come_back(sim: Sim, kept: tuple[float, int, int, int, int, int]) -> None:
     account["n_liquidations"] = kept[3]
     account["n_events"] = kept[4]
     account["n_open"] = kept[5]
-    for i_symbol in range(sim.positions.shape[0]):
-        sim.positions[i_symbol] = scratch.positions[i_symbol]
-        i_trade = sim.positions[i_symbol]["i_trade"]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        copy_row(row_of(sim.positions, i_symbol), row_of(scratch.positions, i_symbol))
+        i_trade = row_of(sim.positions, i_symbol)["i_trade"]
         if i_trade >= 0:
-            books.trades[i_trade] = scratch.trades[i_symbol]
+            copy_row(row_of(books.trades, i_trade), row_of(scratch.trades, i_symbol))
     for i in range(account["n_waiting"]):
-        books.waiting[i] = scratch.waiting[i]
-        books.orders[books.waiting[i]["i_order"]] = scratch.orders[i]
+        copy_row(row_of(books.waiting, i), row_of(scratch.waiting, i))
+        copy_row(row_of(books.orders, row_of(books.waiting, i)["i_order"]), row_of(scratch.orders, i))
 
 
 @kernel
@@ -142,10 +143,10 @@ def _has_other_fills(sim: Sim, n_fills: int, n_others: int) -> bool:
     if sim.account["n_fills"] - n_fills != n_others:
         return True
     for i in range(n_fills, sim.account["n_fills"]):
-        fill = sim.books.fills[i]
+        fill = row_of(sim.books.fills, i)
         is_found = False
         for k in range(n_others):
-            other = sim.scratch.fills[k]
+            other = row_of(sim.scratch.fills, k)
             is_same = fill["order_id"] == other["order_id"] and fill["i_symbol"] == other["i_symbol"]
             if is_same and fill["qty"] == other["qty"] and fill["price"] == other["price"]:
                 is_found = True

@@ -5,10 +5,12 @@ import math
 import numpy as np
 
 from backtests.engine.kernels.compiler import kernel
+from backtests.engine.kernels.layout import UNRESOLVED
 from backtests.engine.kernels.orders import append_row, has_attached, is_waiting, settle_order
 from backtests.engine.kernels.quantity import round_price, to_qty
 from backtests.engine.kernels.sizes import is_target
-from backtests.engine.kernels.state import UNRESOLVED, Moment, Row, Rows, Sim
+from backtests.engine.kernels.state import Moment, Row, Rows, Sim
+from backtests.engine.kernels.tables import row_of
 from backtests.engine.kernels.types import CommandKind, OrderKind, OrderStatus, Phase, Reason, SizeKind
 from backtests.engine.kernels.waiting import end_waiting, wait
 
@@ -19,8 +21,8 @@ def first_target(commands: Rows, i_command: int) -> int:
     i_first = i_command
     while (
         i_first > 0
-        and commands[i_first - 1]["kind"] == CommandKind.ATTACH_TAKE_PROFIT
-        and commands[i_first - 1]["order_id"] == commands[i_command]["order_id"]
+        and row_of(commands, i_first - 1)["kind"] == CommandKind.ATTACH_TAKE_PROFIT
+        and row_of(commands, i_first - 1)["order_id"] == row_of(commands, i_command)["order_id"]
     ):
         i_first -= 1
     return i_first
@@ -29,13 +31,15 @@ def first_target(commands: Rows, i_command: int) -> int:
 @kernel
 def append_attached(sim: Sim, moment: Moment, commands: Rows, i_command: int, i_order: int) -> None:
     """The stop, the targets and the trailing stop of an entry, as its command says. They wait for its fill."""
-    command = commands[i_command]
+    command = row_of(commands, i_command)
     if not np.isnan(command["stop_loss"]):
         _append_exit(sim, moment, i_order, OrderKind.STOP_LOSS, command["stop_loss"], np.nan)
     if not np.isnan(command["take_profit"]):
         _append_exit(sim, moment, i_order, OrderKind.TAKE_PROFIT, command["take_profit"], 1.0)
     for i in range(first_target(commands, i_command), i_command):
-        _append_exit(sim, moment, i_order, OrderKind.TAKE_PROFIT, commands[i]["limit_price"], commands[i]["size"])
+        _append_exit(
+            sim, moment, i_order, OrderKind.TAKE_PROFIT, row_of(commands, i)["limit_price"], row_of(commands, i)["size"]
+        )
     if not np.isnan(command["trailing_ratio"]):
         _append_exit(sim, moment, i_order, OrderKind.TRAILING_STOP, command["trailing_ratio"], np.nan)
 
@@ -43,10 +47,10 @@ def append_attached(sim: Sim, moment: Moment, commands: Rows, i_command: int, i_
 @kernel
 def _append_exit(sim: Sim, moment: Moment, i_parent: int, kind: OrderKind, number: float, share: float) -> None:
     """`number` is the price; of a trailing stop, and of an entry by targets, the ratio to the price of the fill."""
-    parent = sim.books.orders[i_parent]
+    parent = row_of(sim.books.orders, i_parent)
     side, i_symbol = -int(parent["side"]), int(parent["i_symbol"])
     i_order = append_row(sim, moment, i_symbol, side, kind)
-    order = sim.books.orders[i_order]
+    order = row_of(sim.books.orders, i_order)
     order["parent_id"] = i_parent
     order["share"] = share
     order["i_tag"] = parent["i_tag"]
@@ -55,9 +59,9 @@ def _append_exit(sim: Sim, moment: Moment, i_parent: int, kind: OrderKind, numbe
     elif is_target(parent):
         order["size"] = number
     else:
-        order["stop_price"] = round_price(number, sim.rules.symbols[i_symbol], trigger_direction(order))
+        order["stop_price"] = round_price(number, row_of(sim.rules.symbols, i_symbol), trigger_direction(order))
     i_waiting = wait(sim, i_order, Phase.ENTRY)
-    sim.books.waiting[i_waiting]["direction"] = trigger_direction(order)
+    row_of(sim.books.waiting, i_waiting)["direction"] = trigger_direction(order)
 
 
 @kernel
@@ -69,18 +73,20 @@ def trigger_direction(order: Row) -> int:
 @kernel
 def cover(sim: Sim, moment: Moment, i_entry: int, steps: int, price: float, reference_price: float) -> None:
     """So many steps more of the entry (a place in the list) have opened: its attached orders go live, or grow."""
-    entry = sim.books.waiting[i_entry]
+    entry = row_of(sim.books.waiting, i_entry)
     entry["opened"] += steps
     i_order = entry["i_order"]
     if not has_attached(sim, i_order):
         return
     for i in range(sim.account["n_waiting"]):
-        waiting = sim.books.waiting[i]
-        order = sim.books.orders[waiting["i_order"]]
+        waiting = row_of(sim.books.waiting, i)
+        order = row_of(sim.books.orders, waiting["i_order"])
         if waiting["i_parent"] != i_order or not is_waiting(order):
             continue
         if waiting["phase"] == Phase.ENTRY:
             waiting["phase"] = Phase.TRIGGER
+            order["side"] = -row_of(sim.books.orders, i_order)["side"]  # a target may have turned since it was made
+            waiting["direction"] = trigger_direction(order)
             _set_level(sim, waiting, order, price, reference_price)
         waiting["opened"] = entry["opened"]
         _set_covered(sim, waiting, order)
@@ -89,7 +95,7 @@ def cover(sim: Sim, moment: Moment, i_entry: int, steps: int, price: float, refe
 @kernel
 def _set_level(sim: Sim, waiting: Row, order: Row, price: float, reference_price: float) -> None:
     """The levels that hang on the price of the fill."""
-    rule = sim.rules.symbols[order["i_symbol"]]
+    rule = row_of(sim.rules.symbols, order["i_symbol"])
     if order["kind"] == OrderKind.TRAILING_STOP:
         waiting["best"] = reference_price
         follow_best(sim, waiting, order, reference_price)
@@ -111,7 +117,9 @@ def better(best: float, price: float, side: int) -> float:
 def trailing_level(sim: Sim, order: Row, best: float) -> float:
     """Behind the best price since the entry's fill, on a tick away from the market."""
     side = int(order["side"])
-    return round_price(best * (1.0 + side * order["trailing_ratio"]), sim.rules.symbols[order["i_symbol"]], side)
+    return round_price(
+        best * (1.0 + side * order["trailing_ratio"]), row_of(sim.rules.symbols, order["i_symbol"]), side
+    )
 
 
 @kernel
@@ -130,7 +138,7 @@ def _set_covered(sim: Sim, waiting: Row, order: Row) -> None:
     if order["kind"] == OrderKind.TAKE_PROFIT:
         steps = min(left, _share_steps(sim, waiting, order) - waiting["filled"])
     waiting["steps"] = max(steps, 0)
-    order["qty"] = to_qty(waiting["filled"] + waiting["steps"], sim.rules.symbols[order["i_symbol"]])
+    order["qty"] = to_qty(waiting["filled"] + waiting["steps"], row_of(sim.rules.symbols, order["i_symbol"]))
 
 
 @kernel
@@ -139,8 +147,8 @@ def _share_steps(sim: Sim, waiting: Row, order: Row) -> int:
     opened: float = waiting["opened"]
     others, total, is_last = 0, 0.0, True
     i = waiting["i_parent"] + 1
-    while i < sim.account["n_orders"] and sim.books.orders[i]["parent_id"] == waiting["i_parent"]:
-        other = sim.books.orders[i]
+    while i < sim.account["n_orders"] and row_of(sim.books.orders, i)["parent_id"] == waiting["i_parent"]:
+        other = row_of(sim.books.orders, i)
         if other["kind"] == OrderKind.TAKE_PROFIT:
             total += other["share"]
             is_last = i == waiting["i_order"]
@@ -156,12 +164,12 @@ def _share_steps(sim: Sim, waiting: Row, order: Row) -> int:
 @kernel
 def note_closed(sim: Sim, moment: Moment, i_waiting: int, steps: int) -> None:
     """An attached order has closed so many steps: its siblings have less to cover, or nothing."""
-    i_parent = sim.books.waiting[i_waiting]["i_parent"]
+    i_parent = row_of(sim.books.waiting, i_waiting)["i_parent"]
     if i_parent < 0:
         return
     for i in range(sim.account["n_waiting"]):
-        waiting = sim.books.waiting[i]
-        order = sim.books.orders[waiting["i_order"]]
+        waiting = row_of(sim.books.waiting, i)
+        order = row_of(sim.books.orders, waiting["i_order"])
         if waiting["i_parent"] != i_parent or not is_waiting(order):
             continue
         waiting["closed"] += steps
@@ -179,9 +187,9 @@ def cancel_exits(sim: Sim, moment: Moment, i_symbol: int, i_filling: int) -> Non
     i_filling: the order that does it, whose fate its fill decides.
     """
     for i in range(sim.account["n_waiting"]):
-        waiting = sim.books.waiting[i]
+        waiting = row_of(sim.books.waiting, i)
         i_order = waiting["i_order"]
-        order = sim.books.orders[i_order]
+        order = row_of(sim.books.orders, i_order)
         if waiting["i_symbol"] != i_symbol or i_order == i_filling or not is_waiting(order):
             continue
         is_entry = waiting["i_parent"] < 0 and has_attached(sim, i_order)
@@ -202,27 +210,27 @@ def append_position_exit(sim: Sim, moment: Moment, command: Row) -> int:
     is_stop = command["kind"] == CommandKind.SET_STOP_LOSS
     kind = OrderKind.STOP_LOSS if is_stop else OrderKind.TAKE_PROFIT
     i_symbol = command["i_symbol"]
-    side = -1 if sim.positions[i_symbol]["steps"] > 0 else 1
+    side = -1 if row_of(sim.positions, i_symbol)["steps"] > 0 else 1
     i_order = append_row(sim, moment, i_symbol, side, kind)
-    order = sim.books.orders[i_order]
+    order = row_of(sim.books.orders, i_order)
     order["size_kind"] = SizeKind.POSITION_PERCENT
     order["size"] = 100.0
     order["i_tag"] = command["i_tag"]
     price = command["stop_price"] if is_stop else command["limit_price"]
-    order["stop_price"] = round_price(price, sim.rules.symbols[i_symbol], trigger_direction(order))
+    order["stop_price"] = round_price(price, row_of(sim.rules.symbols, i_symbol), trigger_direction(order))
     return i_order
 
 
 @kernel
 def replace_exits(sim: Sim, moment: Moment, i_order: int) -> None:
     """The new stop (or target) of a position takes the place of all live ones, and waits for its level."""
-    new = sim.books.orders[i_order]
+    new = row_of(sim.books.orders, i_order)
     for i in range(sim.account["n_waiting"]):
-        waiting = sim.books.waiting[i]
-        order = sim.books.orders[waiting["i_order"]]
+        waiting = row_of(sim.books.waiting, i)
+        order = row_of(sim.books.orders, waiting["i_order"])
         is_same = waiting["i_symbol"] == new["i_symbol"] and order["kind"] == new["kind"]
         if is_same and waiting["phase"] != Phase.ENTRY and is_waiting(order):
             settle_order(sim, moment, waiting["i_order"], OrderStatus.CANCELLED, Reason.REPLACED)
     i_waiting = wait(sim, i_order, Phase.TRIGGER)
-    sim.books.waiting[i_waiting]["direction"] = trigger_direction(new)
-    sim.books.waiting[i_waiting]["steps"] = UNRESOLVED
+    row_of(sim.books.waiting, i_waiting)["direction"] = trigger_direction(new)
+    row_of(sim.books.waiting, i_waiting)["steps"] = UNRESOLVED

@@ -1,7 +1,8 @@
 """The way of a price through one finest bar: three legs of length one on a clock from 0 to 3, linear between knots."""
 
 from backtests.engine.kernels.compiler import kernel
-from backtests.engine.kernels.state import Row, Sim
+from backtests.engine.kernels.state import Row, Sim, last_bar, mark_bar
+from backtests.engine.kernels.tables import row_of
 
 LEGS = 3
 NEVER = 4.0  # a time after the last leg
@@ -26,9 +27,9 @@ def low_comes_first(bar: Row, steps: int, is_optimistic: bool) -> bool:
 def choose_ways(sim: Sim, i_fine: int) -> None:
     """Settle each symbol's way through the bar, for the positions held after the orders at its open."""
     is_optimistic = sim.rules.run["is_optimistic"]
-    for i_symbol in range(sim.positions.shape[0]):
-        position = sim.positions[i_symbol]
-        bar = sim.market.last[i_symbol, i_fine]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        position = row_of(sim.positions, i_symbol)
+        bar = last_bar(sim, i_symbol, i_fine)
         position["is_low_first"] = low_comes_first(bar, position["steps"], is_optimistic)
 
 
@@ -98,18 +99,18 @@ def best_on_path(bar: Row, is_low_first: bool, from_clock: float, to_clock: floa
 
 @kernel
 def set_marks_at_open(sim: Sim, i_fine: int) -> None:
-    for i_symbol in range(sim.positions.shape[0]):
-        sim.positions[i_symbol]["mark"] = sim.market.mark[i_symbol, i_fine]["open"]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        row_of(sim.positions, i_symbol)["mark"] = mark_bar(sim, i_symbol, i_fine)["open"]
 
 
 @kernel
 def set_marks_on_path(sim: Sim, i_fine: int, clock: float) -> None:
-    for i_symbol in range(sim.positions.shape[0]):
-        position = sim.positions[i_symbol]
-        position["mark"] = price_on_path(sim.market.mark[i_symbol, i_fine], position["is_low_first"], clock)
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        position = row_of(sim.positions, i_symbol)
+        position["mark"] = price_on_path(mark_bar(sim, i_symbol, i_fine), position["is_low_first"], clock)
 
 
 @kernel
 def set_marks_at_close(sim: Sim, i_fine: int) -> None:
-    for i_symbol in range(sim.positions.shape[0]):
-        sim.positions[i_symbol]["mark"] = sim.market.mark[i_symbol, i_fine]["close"]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        row_of(sim.positions, i_symbol)["mark"] = mark_bar(sim, i_symbol, i_fine)["close"]

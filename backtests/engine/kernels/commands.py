@@ -11,7 +11,8 @@ from backtests.engine.kernels.prices import find_attached_refusal, find_trigger_
 from backtests.engine.kernels.quantity import to_qty
 from backtests.engine.kernels.refusals import find_refusal
 from backtests.engine.kernels.sizes import resolve_steps, resting_quote, settle_side, taker_quote
-from backtests.engine.kernels.state import Moment, Row, Rows, Sim
+from backtests.engine.kernels.state import Moment, Row, Rows, Sim, last_bar
+from backtests.engine.kernels.tables import row_of
 from backtests.engine.kernels.types import CommandKind, OrderKind, OrderStatus, Phase, Reason
 from backtests.engine.kernels.waiting import cancel_by_strategy, end_waiting, find_waiting, tidy, wait
 
@@ -19,7 +20,7 @@ from backtests.engine.kernels.waiting import cancel_by_strategy, end_waiting, fi
 @kernel
 def play_command(sim: Sim, commands: Rows, i_command: int) -> None:
     """One command at the close of the step on which the account stands."""
-    command = commands[i_command]
+    command = row_of(commands, i_command)
     i_bar = sim.account["i_bar"]
     i_fine = sim.market.first_fine[i_bar + 1] - 1
     moment = Moment(i_bar, i_fine, sim.market.step_ms[i_bar] + sim.rules.run["timeframe_ms"])
@@ -34,7 +35,9 @@ def play_command(sim: Sim, commands: Rows, i_command: int) -> None:
     elif kind == CommandKind.MODIFY:
         i_waiting = find_waiting(sim, command["order_id"])
         if i_waiting >= 0:
-            is_now = sim.rules.run["fills_at_close"] and is_traded(sim, i_bar, sim.books.waiting[i_waiting]["i_symbol"])
+            is_now = sim.rules.run["fills_at_close"] and is_traded(
+                sim, i_bar, row_of(sim.books.waiting, i_waiting)["i_symbol"]
+            )
             change_order(sim, moment, command, i_waiting, is_now)
     elif kind == CommandKind.SET_STOP_LOSS or kind == CommandKind.SET_TAKE_PROFIT:
         set_exit(sim, moment, commands, i_command)
@@ -55,11 +58,11 @@ def cancel_order(sim: Sim, moment: Moment, i_order: int) -> None:
 @kernel
 def place_order(sim: Sim, moment: Moment, commands: Rows, i_command: int) -> None:
     """A new order: refused, or in the list, and at once at work where the close can be traded."""
-    command = commands[i_command]
+    command = row_of(commands, i_command)
     i_order = append_order(sim, moment, command)
-    order = sim.books.orders[i_order]
+    order = row_of(sim.books.orders, i_order)
     i_symbol = command["i_symbol"]
-    close = sim.market.last[i_symbol, moment.i_fine]["close"]
+    close = last_bar(sim, i_symbol, moment.i_fine)["close"]
     is_now = sim.rules.run["fills_at_close"] and is_traded(sim, moment.i_bar, i_symbol)
     refusal = Reason.RUINED
     if not sim.account["is_ruined"]:
@@ -74,16 +77,16 @@ def place_order(sim: Sim, moment: Moment, commands: Rows, i_command: int) -> Non
     append_attached(sim, moment, commands, i_command, i_order)
     if order["kind"] != OrderKind.MARKET:
         steps = resolve_steps(sim, order, resting_quote(sim, order))
-        sim.books.waiting[i_waiting]["steps"] = steps
-        order["qty"] = to_qty(steps, sim.rules.symbols[i_symbol])
+        row_of(sim.books.waiting, i_waiting)["steps"] = steps
+        order["qty"] = to_qty(steps, row_of(sim.rules.symbols, i_symbol))
     start_waiting(sim, moment, i_waiting, close, is_now)
 
 
 @kernel
 def start_waiting(sim: Sim, moment: Moment, i_waiting: int, close: float, is_now: bool) -> None:
     """A trigger waits for its level. The others act on this close if they may, or wait for an open."""
-    waiting = sim.books.waiting[i_waiting]
-    kind = sim.books.orders[waiting["i_order"]]["kind"]
+    waiting = row_of(sim.books.waiting, i_waiting)
+    kind = row_of(sim.books.orders, waiting["i_order"])["kind"]
     if kind == OrderKind.STOP or kind == OrderKind.STOP_LIMIT:
         waiting["phase"] = Phase.TRIGGER
     elif kind == OrderKind.LIMIT:
@@ -97,7 +100,7 @@ def start_waiting(sim: Sim, moment: Moment, i_waiting: int, close: float, is_now
 @kernel
 def find_early_refusal(sim: Sim, commands: Rows, i_command: int, i_order: int, close: float) -> Reason:
     """What is wrong already at submission, judged at the last close. Before a symbol's first bar nothing is known."""
-    order = sim.books.orders[i_order]
+    order = row_of(sim.books.orders, i_order)
     if not close > 0.0:
         return Reason.NONE
     if find_trigger_refusal(order, close) != Reason.NONE:
@@ -120,21 +123,21 @@ def find_taking_refusal(sim: Sim, order: Row, close: float) -> Reason:
     if order["is_post_only"]:
         return Reason.WOULD_TAKE
     steps = resolve_steps(sim, order, resting_quote(sim, order))
-    order["qty"] = to_qty(steps, sim.rules.symbols[order["i_symbol"]])
+    order["qty"] = to_qty(steps, row_of(sim.rules.symbols, order["i_symbol"]))
     return find_refusal(sim, order, steps, taker_quote(sim, order, close))
 
 
 @kernel
 def set_exit(sim: Sim, moment: Moment, commands: Rows, i_command: int) -> None:
     """A stop or target for the open position."""
-    command = commands[i_command]
+    command = row_of(commands, i_command)
     i_order = append_position_exit(sim, moment, command)
-    order = sim.books.orders[i_order]
-    close = sim.market.last[command["i_symbol"], moment.i_fine]["close"]
+    order = row_of(sim.books.orders, i_order)
+    close = last_bar(sim, command["i_symbol"], moment.i_fine)["close"]
     refusal = Reason.NONE
     if sim.account["is_ruined"]:
         refusal = Reason.RUINED
-    elif sim.positions[command["i_symbol"]]["steps"] == 0:
+    elif row_of(sim.positions, command["i_symbol"])["steps"] == 0:
         refusal = Reason.NO_POSITION
     elif not is_ahead(order, close):
         refusal = Reason.INVALID_PRICE
@@ -147,6 +150,6 @@ def set_exit(sim: Sim, moment: Moment, commands: Rows, i_command: int) -> None:
 @kernel
 def is_traded(sim: Sim, i_bar: int, i_symbol: int) -> bool:
     for i_fine in range(sim.market.first_fine[i_bar], sim.market.first_fine[i_bar + 1]):
-        if sim.market.last[i_symbol, i_fine]["volume"] > 0.0:
+        if last_bar(sim, i_symbol, i_fine)["volume"] > 0.0:
             return True
     return False

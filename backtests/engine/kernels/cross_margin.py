@@ -7,7 +7,8 @@ to zero inside a leg only if it is at or below zero at the leg's end.
 from backtests.engine.kernels.bars import LEGS, NEVER, knot, price_on_path
 from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.margin import highest_tier, position_excess
-from backtests.engine.kernels.state import Sim
+from backtests.engine.kernels.state import Sim, mark_bar, tiers_of
+from backtests.engine.kernels.tables import row_of
 
 SLACK = 1e-9  # of all money in play: more than rounding can hide
 
@@ -16,8 +17,8 @@ SLACK = 1e-9  # of all money in play: more than rounding can hide
 def excess_now(sim: Sim) -> float:
     """At the marks where they stand."""
     excess: float = sim.account["wallet_balance"]
-    for i_symbol in range(sim.positions.shape[0]):
-        excess += position_excess(sim, i_symbol, sim.positions[i_symbol]["mark"])
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        excess += position_excess(sim, i_symbol, row_of(sim.positions, i_symbol)["mark"])
     return excess
 
 
@@ -26,10 +27,10 @@ def can_account_be_due(sim: Sim, i_fine: int) -> bool:
     """Whether the excess would be gone with every mark at its adverse extreme of the bar: nothing in it is worse."""
     excess = sim.account["wallet_balance"]
     money = excess
-    for i_symbol in range(sim.positions.shape[0]):
-        position = sim.positions[i_symbol]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        position = row_of(sim.positions, i_symbol)
         if position["steps"] != 0:
-            bar = sim.market.mark[i_symbol, i_fine]
+            bar = mark_bar(sim, i_symbol, i_fine)
             worst = bar["low"] if position["steps"] > 0 else bar["high"]
             excess += position_excess(sim, i_symbol, worst)
             money += abs(position["qty"]) * worst
@@ -50,10 +51,10 @@ def find_account_due(sim: Sim, i_fine: int, clock: float) -> float:
 @kernel
 def excess_on_path(sim: Sim, i_fine: int, clock: float) -> float:
     excess: float = sim.account["wallet_balance"]
-    for i_symbol in range(sim.positions.shape[0]):
-        position = sim.positions[i_symbol]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        position = row_of(sim.positions, i_symbol)
         if position["steps"] != 0:
-            mark = price_on_path(sim.market.mark[i_symbol, i_fine], position["is_low_first"], clock)
+            mark = price_on_path(mark_bar(sim, i_symbol, i_fine), position["is_low_first"], clock)
             excess += position_excess(sim, i_symbol, mark)
     return excess
 
@@ -66,21 +67,21 @@ def find_root(sim: Sim, i_fine: int, i_leg: int) -> float:
     reaches another tier of some position: there are at most as many as there are tiers.
     """
     time = i_leg + 1.0
-    for _ in range(sim.rules.tiers.size + 1):
+    for _ in range(sim.sizes["n_symbols"] * sim.sizes["n_tiers"] + 1):
         excess: float = sim.account["wallet_balance"]
         slope = 0.0
-        for i_symbol in range(sim.positions.shape[0]):
-            position = sim.positions[i_symbol]
+        for i_symbol in range(sim.sizes["n_symbols"]):
+            position = row_of(sim.positions, i_symbol)
             if position["steps"] == 0:
                 continue
-            bar = sim.market.mark[i_symbol, i_fine]
+            bar = mark_bar(sim, i_symbol, i_fine)
             start = knot(bar, position["is_low_first"], i_leg)
             change = knot(bar, position["is_low_first"], i_leg + 1) - start
             mark = start + change * (time - i_leg)
             qty = position["qty"]
             i_tier = highest_tier(sim, i_symbol, abs(qty) * mark)
             excess += position_excess(sim, i_symbol, mark)
-            slope += (qty - abs(qty) * sim.rules.tiers[i_symbol, i_tier]["maintenance_rate"]) * change
+            slope += (qty - abs(qty) * row_of(tiers_of(sim, i_symbol), i_tier)["maintenance_rate"]) * change
         if not (excess < 0.0 and slope < 0.0):
             break
         time = max(time - excess / slope, float(i_leg))

@@ -6,7 +6,8 @@ from backtests.engine.kernels.account import margin_balance, margin_wallet, tota
 from backtests.engine.kernels.bars import price_on_path, set_marks_at_close
 from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.margin import maintenance_of, margin_ratio
-from backtests.engine.kernels.state import Row, Sim
+from backtests.engine.kernels.state import Row, Sim, mark_bar, tiers_of
+from backtests.engine.kernels.tables import row_of
 from backtests.engine.kernels.trades import note_price
 
 
@@ -24,7 +25,7 @@ def write_equity_row(sim: Sim, i_bar: int) -> None:
     row = next_row(sim, i_bar)
     row["unrealised_pnl"] = total_unrealised_pnl(sim)
     row["margin_balance"] = balance
-    row["position_qty"] = sim.positions[0]["qty"]
+    row["position_qty"] = row_of(sim.positions, 0)["qty"]
     row["exposure"] = total_notional(sim) / balance if balance > 0.0 else 0.0
     row["margin_ratio"] = margin_ratio(sim)
 
@@ -54,17 +55,17 @@ def write_plain_rows(sim: Sim, i_symbol: int, i_from: int, i_to: int) -> None:
     if not keeps_rows(sim):
         note_plain_balances(sim, i_symbol, i_from, i_to)
         return
-    account, position, equity = sim.account, sim.positions[i_symbol], sim.books.equity
+    account, position, equity = sim.account, row_of(sim.positions, i_symbol), sim.books.equity
     wallet, qty, entry_price = account["wallet_balance"], position["qty"], position["entry_price"]
-    primary_qty = sim.positions[0]["qty"]
+    primary_qty = row_of(sim.positions, 0)["qty"]
     bearing = bearing_wallet(sim, i_symbol)
-    tiers, n_tiers = sim.rules.tiers[i_symbol], sim.rules.symbols[i_symbol]["n_tiers"]
+    tiers, n_tiers = tiers_of(sim, i_symbol), row_of(sim.rules.symbols, i_symbol)["n_tiers"]
     timeframe_ms = sim.rules.run["timeframe_ms"]
     i_row = account["n_equity"] - i_from
     for i_bar in range(i_from, i_to):
-        mark = sim.market.mark[i_symbol, i_bar]["close"]
+        mark = mark_bar(sim, i_symbol, i_bar)["close"]
         pnl = 0.0 + qty * (mark - entry_price)
-        row = equity[i_row + i_bar]
+        row = row_of(equity, i_row + i_bar)
         row["time_ms"] = sim.market.step_ms[i_bar] + timeframe_ms
         row["wallet_balance"] = wallet
         row["unrealised_pnl"] = pnl
@@ -87,7 +88,7 @@ def bearing_wallet(sim: Sim, i_symbol: int) -> float:
 @kernel
 def keeps_rows(sim: Sim) -> bool:
     """A sweep has no table of equity: of each of its runs it wants a few numbers only."""
-    return bool(sim.books.equity.shape[0] > 0)
+    return bool(sim.sizes["most_equity"] > 0)
 
 
 @kernel
@@ -107,13 +108,13 @@ def note_plain_balances(sim: Sim, i_symbol: int, i_from: int, i_to: int) -> None
     """In place of write_plain_rows. A division only where it can be the deepest: its quotient is the same then."""
     if i_from >= i_to:
         return
-    account, position = sim.account, sim.positions[i_symbol]
+    account, position = sim.account, row_of(sim.positions, i_symbol)
     wallet, qty, entry_price = account["wallet_balance"], position["qty"], position["entry_price"]
     peak, deepest = account["peak_balance"], account["max_drawdown"]
     balance = account["balance"]
     floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
     for i_bar in range(i_from, i_to):
-        balance = wallet + (0.0 + qty * (sim.market.mark[i_symbol, i_bar]["close"] - entry_price))
+        balance = wallet + (0.0 + qty * (mark_bar(sim, i_symbol, i_bar)["close"] - entry_price))
         if balance > peak:
             peak = balance
             floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
@@ -128,7 +129,7 @@ def note_plain_balances(sim: Sim, i_symbol: int, i_from: int, i_to: int) -> None
 def next_row(sim: Sim, i_bar: int) -> Row:
     """The row of the step, of which the time and the wallet are written."""
     account = sim.account
-    row = sim.books.equity[account["n_equity"]]
+    row = row_of(sim.books.equity, account["n_equity"])
     account["n_equity"] += 1
     row["time_ms"] = sim.market.step_ms[i_bar] + sim.rules.run["timeframe_ms"]
     row["wallet_balance"] = account["wallet_balance"]
@@ -139,8 +140,8 @@ def next_row(sim: Sim, i_bar: int) -> Row:
 def total_notional(sim: Sim) -> float:
     """Signed, at the marks."""
     total = 0.0
-    for i_symbol in range(sim.positions.shape[0]):
-        position = sim.positions[i_symbol]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        position = row_of(sim.positions, i_symbol)
         if position["steps"] != 0:
             total += position["qty"] * position["mark"]
     return total
@@ -149,16 +150,16 @@ def total_notional(sim: Sim) -> float:
 @kernel
 def note_marks(sim: Sim) -> None:
     """Every open trade saw the mark where it stands now."""
-    for i_symbol in range(sim.positions.shape[0]):
-        note_price(sim, i_symbol, sim.positions[i_symbol]["mark"])
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        note_price(sim, i_symbol, row_of(sim.positions, i_symbol)["mark"])
 
 
 @kernel
 def note_whole_bar(sim: Sim, i_fine: int) -> None:
     """Every open trade saw the bar's extremes."""
-    for i_symbol in range(sim.positions.shape[0]):
-        if sim.positions[i_symbol]["steps"] != 0:
-            bar = sim.market.mark[i_symbol, i_fine]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        if row_of(sim.positions, i_symbol)["steps"] != 0:
+            bar = mark_bar(sim, i_symbol, i_fine)
             note_price(sim, i_symbol, bar["low"])
             note_price(sim, i_symbol, bar["high"])
 
@@ -166,11 +167,11 @@ def note_whole_bar(sim: Sim, i_fine: int) -> None:
 @kernel
 def note_path(sim: Sim, i_fine: int, from_clock: float, to_clock: float) -> None:
     """Every open trade saw the way between two times of the bar."""
-    for i_symbol in range(sim.positions.shape[0]):
-        position = sim.positions[i_symbol]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        position = row_of(sim.positions, i_symbol)
         if position["steps"] == 0:
             continue
-        bar = sim.market.mark[i_symbol, i_fine]
+        bar = mark_bar(sim, i_symbol, i_fine)
         note_price(sim, i_symbol, price_on_path(bar, position["is_low_first"], from_clock))
         for i_knot in range(int(from_clock) + 1, int(to_clock) + 1):
             note_price(sim, i_symbol, price_on_path(bar, position["is_low_first"], float(i_knot)))

@@ -7,7 +7,8 @@ from backtests.engine.kernels.cross_margin import can_account_be_due, excess_now
 from backtests.engine.kernels.fees import fee_of
 from backtests.engine.kernels.margin import find_tier, is_due, maintenance_of, refresh_liquidation_level
 from backtests.engine.kernels.positions import leave_position, position_leverage, release_margin
-from backtests.engine.kernels.state import Execution, Moment, Row, Sim
+from backtests.engine.kernels.state import Execution, Moment, Row, Sim, mark_bar, tiers_of
+from backtests.engine.kernels.tables import row_of
 from backtests.engine.kernels.trades import append_fill, finish_fill, leave_trade, note_price, sum_trade
 from backtests.engine.kernels.types import ExitReason, OrderStatus, Reason
 from backtests.engine.kernels.waiting import cancel_waiting
@@ -24,10 +25,10 @@ def can_be_due(sim: Sim, i_fine: int) -> bool:
     """Whether a finest bar can bring a liquidation. Must never be False wrongly."""
     if is_account_wide(sim):
         return can_account_be_due(sim, i_fine)
-    for i_symbol in range(sim.positions.shape[0]):
-        position = sim.positions[i_symbol]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        position = row_of(sim.positions, i_symbol)
         if position["steps"] != 0:
-            bar = sim.market.mark[i_symbol, i_fine]
+            bar = mark_bar(sim, i_symbol, i_fine)
             if is_due(position, bar["low"] if position["steps"] > 0 else bar["high"]):
                 return True
     return False
@@ -36,14 +37,14 @@ def can_be_due(sim: Sim, i_fine: int) -> bool:
 @kernel
 def liquidate_due(sim: Sim, moment: Moment) -> None:
     """Liquidate every position that is due where its mark stands now: at an open."""
-    for i_symbol in range(sim.positions.shape[0]):
+    for i_symbol in range(sim.sizes["n_symbols"]):
         liquidate_if_due(sim, moment, i_symbol)
 
 
 @kernel
 def liquidate_if_due(sim: Sim, moment: Moment, i_symbol: int) -> None:
     """Where the marks stand now. Under cross margin it is the account that is due or not."""
-    position = sim.positions[i_symbol]
+    position = row_of(sim.positions, i_symbol)
     if is_account_wide(sim):
         if excess_now(sim) <= 0.0:
             liquidate_account(sim, moment)
@@ -61,11 +62,11 @@ def find_due_on_path(sim: Sim, moment: Moment, clock: float) -> tuple[int, float
         time = find_account_due(sim, moment.i_fine, clock)
         return (0, time) if time < NEVER else (-1, NEVER)
     first, first_time = -1, NEVER
-    for i_symbol in range(sim.positions.shape[0]):
-        position = sim.positions[i_symbol]
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        position = row_of(sim.positions, i_symbol)
         if position["steps"] == 0:
             continue
-        bar = sim.market.mark[i_symbol, moment.i_fine]
+        bar = mark_bar(sim, i_symbol, moment.i_fine)
         direction = -1 if position["steps"] > 0 else 1
         time = touch_time(bar, position["is_low_first"], clock, position["liquidation_level"], direction)
         if time < first_time:
@@ -82,8 +83,8 @@ def liquidate_on_path(sim: Sim, moment: Moment, i_symbol: int, clock: float) -> 
         return
     if sim.rules.run["is_cross"]:
         i_symbol = only_position(sim)
-    position = sim.positions[i_symbol]
-    mark = price_on_path(sim.market.mark[i_symbol, moment.i_fine], position["is_low_first"], clock)
+    position = row_of(sim.positions, i_symbol)
+    mark = price_on_path(mark_bar(sim, i_symbol, moment.i_fine), position["is_low_first"], clock)
     level = position["liquidation_level"]
     price = min(level, mark) if position["steps"] > 0 else max(level, mark)
     liquidate(sim, moment, i_symbol, price)
@@ -93,7 +94,7 @@ def liquidate_on_path(sim: Sim, moment: Moment, i_symbol: int, clock: float) -> 
 def only_position(sim: Sim) -> int:
     """The symbol of the one open position."""
     i_symbol = 0
-    while sim.positions[i_symbol]["steps"] == 0:
+    while row_of(sim.positions, i_symbol)["steps"] == 0:
         i_symbol += 1
     return i_symbol
 
@@ -101,7 +102,7 @@ def only_position(sim: Sim) -> int:
 @kernel
 def liquidate(sim: Sim, moment: Moment, i_symbol: int, price: float) -> None:
     """Close one position at this mark: under isolated margin any, under cross margin the only one."""
-    sim.positions[i_symbol]["mark"] = price
+    row_of(sim.positions, i_symbol)["mark"] = price
     end_position(sim, moment, i_symbol, margin_wallet(sim, i_symbol))
     cancel_waiting(sim, moment, -1 if sim.rules.run["is_cross"] else i_symbol, OrderStatus.CANCELLED, Reason.LIQUIDATED)
 
@@ -112,8 +113,8 @@ def liquidate_account(sim: Sim, moment: Moment) -> None:
     wallet = sim.account["wallet_balance"]
     refresh_liquidation_level(sim, 0)
     for is_last in (False, True):
-        for i_symbol in range(sim.positions.shape[0]):
-            position = sim.positions[i_symbol]
+        for i_symbol in range(sim.sizes["n_symbols"]):
+            position = row_of(sim.positions, i_symbol)
             if position["steps"] != 0 and (is_last or closing_fee(sim, i_symbol) <= unrealised_pnl(position)):
                 end_position(sim, moment, i_symbol, wallet)
     cancel_waiting(sim, moment, -1, OrderStatus.CANCELLED, Reason.LIQUIDATED)
@@ -122,8 +123,8 @@ def liquidate_account(sim: Sim, moment: Moment) -> None:
 @kernel
 def closing_fee(sim: Sim, i_symbol: int) -> float:
     """What the exchange takes for closing the whole position at its mark."""
-    position = sim.positions[i_symbol]
-    return fee_of(abs(position["qty"]), position["mark"], sim.rules.symbols[i_symbol]["liquidation_fee_rate"])
+    position = row_of(sim.positions, i_symbol)
+    return fee_of(abs(position["qty"]), position["mark"], row_of(sim.rules.symbols, i_symbol)["liquidation_fee_rate"])
 
 
 @kernel
@@ -132,7 +133,7 @@ def end_position(sim: Sim, moment: Moment, i_symbol: int, wallet: float) -> None
 
     `wallet` is that wallet before the liquidation, for the evidence.
     """
-    position = sim.positions[i_symbol]
+    position = row_of(sim.positions, i_symbol)
     price = position["mark"]
     note_price(sim, i_symbol, price)
     steps = abs(position["steps"])
@@ -150,7 +151,7 @@ def end_position(sim: Sim, moment: Moment, i_symbol: int, wallet: float) -> None
     position["qty"] = 0.0
     change_wallet(sim, -loss)
     position["liquidation_level"] = 0.0
-    trade = sim.books.trades[position["i_trade"]]
+    trade = row_of(sim.books.trades, position["i_trade"])
     leave_trade(trade, fill)
     trade["liquidation_loss"] += loss
     sum_trade(trade)
@@ -162,12 +163,12 @@ def end_position(sim: Sim, moment: Moment, i_symbol: int, wallet: float) -> None
 def append_evidence(sim: Sim, moment: Moment, fill: Row, wallet: float) -> None:
     """Why the position was liquidated, as it stood just before."""
     account = sim.account
-    evidence = sim.books.liquidations[account["n_liquidations"]]
+    evidence = row_of(sim.books.liquidations, account["n_liquidations"])
     account["n_liquidations"] += 1
     i_symbol = fill["i_symbol"]
-    position = sim.positions[i_symbol]
-    tiers = sim.rules.tiers[i_symbol]
-    n_tiers = sim.rules.symbols[i_symbol]["n_tiers"]
+    position = row_of(sim.positions, i_symbol)
+    tiers = tiers_of(sim, i_symbol)
+    n_tiers = row_of(sim.rules.symbols, i_symbol)["n_tiers"]
     notional = fill["qty"] * fill["price"]
     evidence["i_bar"] = moment.i_bar
     evidence["time_ms"] = moment.time_ms
@@ -184,7 +185,7 @@ def append_evidence(sim: Sim, moment: Moment, fill: Row, wallet: float) -> None:
     evidence["fee"] = fill["fee"]
     evidence["loss"] = fill["fee"] - fill["realised_pnl"] - fill["covered"]
     evidence["covered"] = fill["covered"]
-    bar = sim.market.mark[i_symbol, moment.i_fine]
+    bar = mark_bar(sim, i_symbol, moment.i_fine)
     evidence["mark_open"] = bar["open"]
     evidence["mark_high"] = bar["high"]
     evidence["mark_low"] = bar["low"]

@@ -3,6 +3,7 @@
 from backtests.engine.kernels.account import available_balance
 from backtests.engine.kernels.attached import cancel_exits, cover, note_closed
 from backtests.engine.kernels.compiler import kernel
+from backtests.engine.kernels.layout import UNRESOLVED
 from backtests.engine.kernels.orders import is_waiting
 from backtests.engine.kernels.positions import increase_position, reduce_position
 from backtests.engine.kernels.quantity import MOST_STEPS, to_qty, to_steps
@@ -13,7 +14,8 @@ from backtests.engine.kernels.refusals import (
     is_shaved,
 )
 from backtests.engine.kernels.sizes import affordable_steps, resolve_steps, settle_side, taker_quote
-from backtests.engine.kernels.state import UNRESOLVED, Execution, Moment, Quote, Row, Sim
+from backtests.engine.kernels.state import Execution, Moment, Quote, Row, Sim, last_bar
+from backtests.engine.kernels.tables import row_of
 from backtests.engine.kernels.trades import mean_price
 from backtests.engine.kernels.types import ExitReason, OrderKind, OrderStatus, Phase, Reason
 from backtests.engine.kernels.waiting import end_waiting, tidy
@@ -26,9 +28,9 @@ def fill_waiting_at_open(sim: Sim, moment: Moment) -> None:
     if not account["waits_for_open"]:
         return
     for i in range(account["n_waiting"]):
-        waiting = sim.books.waiting[i]
-        bar = sim.market.last[waiting["i_symbol"], moment.i_fine]
-        if not (bar["volume"] > 0.0 and is_waiting(sim.books.orders[waiting["i_order"]])):
+        waiting = row_of(sim.books.waiting, i)
+        bar = last_bar(sim, waiting["i_symbol"], moment.i_fine)
+        if not (bar["volume"] > 0.0 and is_waiting(row_of(sim.books.orders, waiting["i_order"]))):
             continue
         if waiting["phase"] == Phase.OPEN:
             fill_at_market(sim, moment, i, bar["open"])
@@ -40,8 +42,8 @@ def fill_waiting_at_open(sim: Sim, moment: Moment) -> None:
 @kernel
 def enter_book(sim: Sim, moment: Moment, i_waiting: int, price: float) -> None:
     """A limit goes live. One that the market meets already fills at once, or is refused if it must not take."""
-    waiting = sim.books.waiting[i_waiting]
-    order = sim.books.orders[waiting["i_order"]]
+    waiting = row_of(sim.books.waiting, i_waiting)
+    order = row_of(sim.books.orders, waiting["i_order"])
     waiting["phase"] = Phase.LIMIT
     waiting["level"] = order["limit_price"]
     waiting["direction"] = -order["side"]
@@ -56,8 +58,8 @@ def enter_book(sim: Sim, moment: Moment, i_waiting: int, price: float) -> None:
 @kernel
 def fill_at_market(sim: Sim, moment: Moment, i_waiting: int, reference_price: float) -> None:
     """Take what the market gives at this price."""
-    waiting = sim.books.waiting[i_waiting]
-    order = sim.books.orders[waiting["i_order"]]
+    waiting = row_of(sim.books.waiting, i_waiting)
+    order = row_of(sim.books.orders, waiting["i_order"])
     if waiting["steps"] == UNRESOLVED:
         settle_side(sim, order, reference_price)
     fill_order(sim, moment, i_waiting, taker_quote(sim, order, reference_price))
@@ -66,8 +68,8 @@ def fill_at_market(sim: Sim, moment: Moment, i_waiting: int, reference_price: fl
 @kernel
 def fill_order(sim: Sim, moment: Moment, i_waiting: int, quote: Quote) -> None:
     """Settle the size, ask once more whether the order may trade, and trade: what reduces first, then what opens."""
-    waiting = sim.books.waiting[i_waiting]
-    order = sim.books.orders[waiting["i_order"]]
+    waiting = row_of(sim.books.waiting, i_waiting)
+    order = row_of(sim.books.orders, waiting["i_order"])
     room = find_room(sim, moment, waiting["i_symbol"])
     if room <= 0:
         _wait_on(waiting, order)
@@ -105,18 +107,18 @@ def _wait_on(waiting: Row, order: Row) -> None:
 def _set_steps(sim: Sim, waiting: Row, order: Row, steps: int) -> None:
     """So many steps are still to trade."""
     waiting["steps"] = steps
-    order["qty"] = to_qty(waiting["filled"] + steps, sim.rules.symbols[waiting["i_symbol"]])
+    order["qty"] = to_qty(waiting["filled"] + steps, row_of(sim.rules.symbols, waiting["i_symbol"]))
 
 
 @kernel
 def _close_part(sim: Sim, moment: Moment, i_waiting: int, quote: Quote, steps: int, is_flip: bool) -> None:
     """What reduces the position."""
-    waiting = sim.books.waiting[i_waiting]
-    order = sim.books.orders[waiting["i_order"]]
+    waiting = row_of(sim.books.waiting, i_waiting)
+    order = row_of(sim.books.orders, waiting["i_order"])
     reason = ExitReason.FLIP if is_flip else _exit_reason(order)
     reduce_position(sim, moment, _execution(order, steps, quote), reason)
     _note_filled(sim, waiting, order, steps, quote.price)
-    if sim.positions[waiting["i_symbol"]]["steps"] == 0:
+    if row_of(sim.positions, waiting["i_symbol"])["steps"] == 0:
         cancel_exits(sim, moment, waiting["i_symbol"], waiting["i_order"])
     else:
         note_closed(sim, moment, i_waiting, steps)
@@ -125,8 +127,8 @@ def _close_part(sim: Sim, moment: Moment, i_waiting: int, quote: Quote, steps: i
 @kernel
 def _open_part(sim: Sim, moment: Moment, i_waiting: int, quote: Quote, room: int) -> bool:
     """What opens. False when the margin is lacking: what was closed stands."""
-    waiting = sim.books.waiting[i_waiting]
-    order = sim.books.orders[waiting["i_order"]]
+    waiting = row_of(sim.books.waiting, i_waiting)
+    order = row_of(sim.books.orders, waiting["i_order"])
     opening = waiting["steps"]
     if find_margin_refusal(sim, order, opening, quote) != Reason.NONE:
         return False
@@ -158,12 +160,12 @@ def _execution(order: Row, steps: int, quote: Quote) -> Execution:
 
 @kernel
 def _note_filled(sim: Sim, waiting: Row, order: Row, steps: int, price: float) -> None:
-    rule = sim.rules.symbols[waiting["i_symbol"]]
+    rule = row_of(sim.rules.symbols, waiting["i_symbol"])
     order["average_price"] = mean_price(order["filled_qty"], order["average_price"], to_qty(steps, rule), price)
     waiting["steps"] -= steps
     waiting["filled"] += steps
     order["filled_qty"] = to_qty(waiting["filled"], rule)
-    position = sim.positions[waiting["i_symbol"]]
+    position = row_of(sim.positions, waiting["i_symbol"])
     if position["room"] < MOST_STEPS:
         position["room"] -= steps
 
@@ -181,13 +183,13 @@ def _exit_reason(order: Row) -> ExitReason:
 @kernel
 def find_room(sim: Sim, moment: Moment, i_symbol: int) -> int:
     """How many steps of the symbol may still trade in this finest bar."""
-    position = sim.positions[i_symbol]
+    position = row_of(sim.positions, i_symbol)
     if position["i_fine_traded"] != moment.i_fine:
         position["i_fine_traded"] = moment.i_fine
-        volume = sim.market.last[i_symbol, moment.i_fine]["volume"]
+        volume = last_bar(sim, i_symbol, moment.i_fine)["volume"]
         steps = MOST_STEPS
         if sim.rules.run["participation_cap"] <= 1.0:
-            steps = to_steps(volume * sim.rules.run["participation_cap"], sim.rules.symbols[i_symbol])
+            steps = to_steps(volume * sim.rules.run["participation_cap"], row_of(sim.rules.symbols, i_symbol))
             steps = steps if steps >= 0 else MOST_STEPS
         position["room"] = steps
     return int(position["room"])
@@ -197,6 +199,6 @@ def find_room(sim: Sim, moment: Moment, i_symbol: int) -> int:
 def end_refused(sim: Sim, moment: Moment, i_waiting: int, refusal: Reason) -> None:
     """A target that is reached already wants nothing, a part of an order that cannot go on is cancelled; everything
     else is a rejection."""
-    is_rejected = refusal != Reason.ALREADY_THERE and sim.books.waiting[i_waiting]["filled"] == 0
+    is_rejected = refusal != Reason.ALREADY_THERE and row_of(sim.books.waiting, i_waiting)["filled"] == 0
     status = OrderStatus.REJECTED if is_rejected else OrderStatus.CANCELLED
     end_waiting(sim, moment, i_waiting, status, refusal)

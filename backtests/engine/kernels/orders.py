@@ -6,6 +6,7 @@ from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.events import emit
 from backtests.engine.kernels.quantity import round_price
 from backtests.engine.kernels.state import Moment, Row, Sim
+from backtests.engine.kernels.tables import row_of
 from backtests.engine.kernels.types import CommandKind, EventKind, OrderKind, OrderStatus, Reason, SizeKind
 
 
@@ -15,7 +16,7 @@ def append_row(sim: Sim, moment: Moment, i_symbol: int, side: int, kind: OrderKi
     account = sim.account
     i_order = account["n_orders"]
     account["n_orders"] = i_order + 1
-    order = sim.books.orders[i_order]
+    order = row_of(sim.books.orders, i_order)
     order["order_id"] = i_order
     order["parent_id"] = -1
     order["i_bar"] = moment.i_bar
@@ -44,14 +45,14 @@ def append_order(sim: Sim, moment: Moment, command: Row) -> int:
     """A new order as the command says, its prices on ticks, its size not yet resolved; returns its id."""
     i_symbol, side = command["i_symbol"], command["side"]
     i_order = append_row(sim, moment, i_symbol, side, _kind_of(command))
-    order = sim.books.orders[i_order]
+    order = row_of(sim.books.orders, i_order)
     order["size"] = command["size"]
     order["size_kind"] = command["size_kind"]
     order["is_reduce_only"] = command["is_reduce_only"]
     if command["kind"] == CommandKind.CLOSE_POSITION:
         order["size_kind"] = SizeKind.POSITION_PERCENT
         order["is_reduce_only"] = True
-    rule = sim.rules.symbols[i_symbol]
+    rule = row_of(sim.rules.symbols, i_symbol)
     order["limit_price"] = round_price(command["limit_price"], rule, -side)
     order["stop_price"] = round_price(command["stop_price"], rule, side)
     order["leverage"] = command["leverage"]
@@ -80,13 +81,13 @@ def is_waiting(order: Row) -> bool:
 @kernel
 def has_attached(sim: Sim, i_order: int) -> bool:
     """Whether orders are attached to it: they follow it in the table."""
-    return bool(i_order + 1 < sim.account["n_orders"] and sim.books.orders[i_order + 1]["parent_id"] == i_order)
+    return bool(i_order + 1 < sim.account["n_orders"] and row_of(sim.books.orders, i_order + 1)["parent_id"] == i_order)
 
 
 @kernel
 def settle_order(sim: Sim, moment: Moment, i_order: int, status: OrderStatus, reason: Reason) -> None:
     """The order's fate is settled."""
-    order = sim.books.orders[i_order]
+    order = row_of(sim.books.orders, i_order)
     order["status"] = status
     order["reason"] = reason
     order["i_bar_done"] = moment.i_bar

@@ -16,7 +16,8 @@ from backtests.engine.kernels.liquidation import find_due_on_path, liquidate_on_
 from backtests.engine.kernels.matching import enter_book, fill_at_market, fill_order, find_room
 from backtests.engine.kernels.orders import is_waiting
 from backtests.engine.kernels.sizes import maker_quote
-from backtests.engine.kernels.state import Moment, Row, Sim
+from backtests.engine.kernels.state import Moment, Row, Sim, last_bar
+from backtests.engine.kernels.tables import row_of
 from backtests.engine.kernels.types import OrderKind, Phase
 
 
@@ -31,7 +32,7 @@ def walk_path(sim: Sim, moment: Moment) -> None:
             break
         is_liquidation = i_due >= 0 and (due_time < order_time or i_waiting < 0)
         if i_due >= 0 and i_waiting >= 0 and due_time == order_time:
-            is_liquidation = sim.rules.run["is_cross"] or i_due <= sim.books.waiting[i_waiting]["i_symbol"]
+            is_liquidation = sim.rules.run["is_cross"] or i_due <= row_of(sim.books.waiting, i_waiting)["i_symbol"]
         time = due_time if is_liquidation else order_time
         note_path(sim, moment.i_fine, clock, time)
         follow_prices(sim, moment, clock, time)
@@ -50,8 +51,8 @@ def find_touch(sim: Sim, moment: Moment, clock: float) -> tuple[int, float]:
     """The first order whose price comes on the rest of the path, by its place in the list, and when; else -1."""
     first, first_time, first_rank = -1, NEVER, 0
     for i in range(sim.account["n_waiting"]):
-        waiting = sim.books.waiting[i]
-        if waiting["phase"] < Phase.LIMIT or not is_waiting(sim.books.orders[waiting["i_order"]]):
+        waiting = row_of(sim.books.waiting, i)
+        if waiting["phase"] < Phase.LIMIT or not is_waiting(row_of(sim.books.orders, waiting["i_order"])):
             continue
         time = _time_of(sim, moment, waiting, clock)
         rank = _rank(sim, waiting)
@@ -65,7 +66,7 @@ def _rank(sim: Sim, waiting: Row) -> int:
     """Smaller goes first where the time is the same; the list itself is in the order of ids."""
     rank = 2
     if waiting["phase"] == Phase.TRIGGER:
-        rank = 1 if sim.books.orders[waiting["i_order"]]["kind"] == OrderKind.TAKE_PROFIT else 0
+        rank = 1 if row_of(sim.books.orders, waiting["i_order"])["kind"] == OrderKind.TAKE_PROFIT else 0
     return int(3 * waiting["i_symbol"] + rank)
 
 
@@ -73,17 +74,17 @@ def _rank(sim: Sim, waiting: Row) -> int:
 def _time_of(sim: Sim, moment: Moment, waiting: Row, clock: float) -> float:
     """When the order's price comes; NEVER in a bar without trades, and for a limit once its volume is used up."""
     i_symbol = waiting["i_symbol"]
-    bar = sim.market.last[i_symbol, moment.i_fine]
+    bar = last_bar(sim, i_symbol, moment.i_fine)
     if not bar["volume"] > 0.0:
         return NEVER
-    is_low_first = sim.positions[i_symbol]["is_low_first"]
+    is_low_first = row_of(sim.positions, i_symbol)["is_low_first"]
     level, direction = waiting["level"], int(waiting["direction"])
     if waiting["phase"] == Phase.LIMIT:
         if find_room(sim, moment, i_symbol) <= 0:
             return NEVER
         if sim.rules.run["fills_through"]:
             return passing_time(bar, is_low_first, clock, level, direction)
-    elif sim.books.orders[waiting["i_order"]]["kind"] == OrderKind.TRAILING_STOP:
+    elif row_of(sim.books.orders, waiting["i_order"])["kind"] == OrderKind.TRAILING_STOP:
         return _trailing_time(sim, moment, waiting, clock)
     return touch_time(bar, is_low_first, clock, level, direction)
 
@@ -92,9 +93,9 @@ def _time_of(sim: Sim, moment: Moment, waiting: Row, clock: float) -> float:
 def _trailing_time(sim: Sim, moment: Moment, waiting: Row, clock: float) -> float:
     """Leg by leg: one that goes the good way lifts the level, one that goes the bad way may come down to it."""
     i_symbol = waiting["i_symbol"]
-    order = sim.books.orders[waiting["i_order"]]
-    bar = sim.market.last[i_symbol, moment.i_fine]
-    is_low_first = sim.positions[i_symbol]["is_low_first"]
+    order = row_of(sim.books.orders, waiting["i_order"])
+    bar = last_bar(sim, i_symbol, moment.i_fine)
+    is_low_first = row_of(sim.positions, i_symbol)["is_low_first"]
     side, start = int(order["side"]), clock
     best = better(waiting["best"], price_on_path(bar, is_low_first, clock), side)
     while start < LEGS:
@@ -111,14 +112,14 @@ def _trailing_time(sim: Sim, moment: Moment, waiting: Row, clock: float) -> floa
 def follow_prices(sim: Sim, moment: Moment, from_clock: float, to_clock: float) -> None:
     """Trailing stops have seen the way between two times."""
     for i in range(sim.account["n_waiting"]):
-        waiting = sim.books.waiting[i]
-        order = sim.books.orders[waiting["i_order"]]
+        waiting = row_of(sim.books.waiting, i)
+        order = row_of(sim.books.orders, waiting["i_order"])
         if waiting["phase"] != Phase.TRIGGER or order["kind"] != OrderKind.TRAILING_STOP or not is_waiting(order):
             continue
         i_symbol = waiting["i_symbol"]
-        bar = sim.market.last[i_symbol, moment.i_fine]
+        bar = last_bar(sim, i_symbol, moment.i_fine)
         if bar["volume"] > 0.0:
-            is_low_first = sim.positions[i_symbol]["is_low_first"]
+            is_low_first = row_of(sim.positions, i_symbol)["is_low_first"]
             best = best_on_path(bar, is_low_first, from_clock, to_clock, -int(order["side"]))
             follow_best(sim, waiting, order, best)
 
@@ -126,15 +127,15 @@ def follow_prices(sim: Sim, moment: Moment, from_clock: float, to_clock: float) 
 @kernel
 def play_touch(sim: Sim, moment: Moment, i_waiting: int, clock: float, time: float) -> None:
     """The price has come: a limit fills at its own, a trigger at its level, or where the price is beyond already."""
-    waiting = sim.books.waiting[i_waiting]
-    order = sim.books.orders[waiting["i_order"]]
+    waiting = row_of(sim.books.waiting, i_waiting)
+    order = row_of(sim.books.orders, waiting["i_order"])
     if waiting["phase"] == Phase.LIMIT:
         fill_order(sim, moment, i_waiting, maker_quote(sim, order))
         return
     price = waiting["level"]
     if time == clock:
-        bar = sim.market.last[waiting["i_symbol"], moment.i_fine]
-        now = price_on_path(bar, sim.positions[waiting["i_symbol"]]["is_low_first"], time)
+        bar = last_bar(sim, waiting["i_symbol"], moment.i_fine)
+        now = price_on_path(bar, row_of(sim.positions, waiting["i_symbol"])["is_low_first"], time)
         if (now - price) * waiting["direction"] > 1e-12 * price:
             price = now
     if order["kind"] == OrderKind.STOP_LIMIT:

@@ -15,6 +15,7 @@ from backtests.engine.kernels.margin import level_of, margin_ratio
 from backtests.engine.kernels.matching import fill_waiting_at_open
 from backtests.engine.kernels.quiet import can_happen, close_step, find_next_event, pass_quiet_steps
 from backtests.engine.kernels.state import Moment, Rows, Sim, Store, open_store
+from backtests.engine.kernels.tables import first_row, row_of
 from backtests.engine.kernels.types import OrderStatus, Reason
 from backtests.engine.kernels.waiting import cancel_waiting, expire_orders, tidy
 
@@ -28,9 +29,9 @@ def play(store: Store, commands: Rows, n_commands: int, i_bar: int) -> bool:
     False when a table may run out of rows: let the tables grow and call again; nothing is lost or done twice.
     """
     sim = open_store(store)
-    account = sim.account
+    account, log = sim.account, first_row(commands)
     while account["n_commands"] < n_commands:
-        command = commands[account["n_commands"]]
+        command = row_of(log, account["n_commands"])
         if not advance(sim, min(command["i_bar"], i_bar)):
             return False
         if command["i_bar"] > i_bar:
@@ -38,7 +39,7 @@ def play(store: Store, commands: Rows, n_commands: int, i_bar: int) -> bool:
         if not has_room(sim, 1):
             return False
         account["n_commands"] += 1
-        play_command(sim, commands, account["n_commands"] - 1)
+        play_command(sim, log, account["n_commands"] - 1)
     return advance(sim, i_bar)
 
 
@@ -64,15 +65,15 @@ def has_room(sim: Sim, n_fine: int) -> bool:
     account = sim.account
     # No order comes into being within a step; only a participation cap lets one fill several times.
     n_times = n_fine if sim.rules.run["participation_cap"] <= 1.0 else 1
-    most = 4 * (account["n_waiting"] + sim.positions.shape[0] + MOST_ATTACHED) * n_times
-    books = sim.books
+    most = 4 * (account["n_waiting"] + sim.sizes["n_symbols"] + MOST_ATTACHED) * n_times
+    sizes = sim.sizes
     return bool(
-        account["n_fills"] + most <= books.fills.shape[0]
-        and account["n_trades"] + most <= books.trades.shape[0]
-        and account["n_liquidations"] + most <= books.liquidations.shape[0]
-        and account["n_orders"] + most <= books.orders.shape[0]
-        and account["n_waiting"] + most <= books.waiting.shape[0]
-        and (not sim.rules.run["is_listening"] or account["n_events"] + 4 * most <= books.events.shape[0])
+        account["n_fills"] + most <= sizes["most_fills"]
+        and account["n_trades"] + most <= sizes["most_trades"]
+        and account["n_liquidations"] + most <= sizes["most_liquidations"]
+        and account["n_orders"] + most <= sizes["most_orders"]
+        and account["n_waiting"] + most <= sizes["most_waiting"]
+        and (not sim.rules.run["is_listening"] or account["n_events"] + 4 * most <= sizes["most_events"])
     )
 
 
@@ -82,7 +83,7 @@ def play_step(sim: Sim, i_bar: int) -> None:
     market = sim.market
     account = sim.account
     for i_fine in range(market.first_fine[i_bar], market.first_fine[i_bar + 1]):
-        account["i_next_funding"] = skip_funding(market.funding, account["i_next_funding"], i_fine)
+        account["i_next_funding"] = skip_funding(sim, account["i_next_funding"], i_fine)
         if can_happen(sim, i_fine, account["i_next_funding"]):
             play_bar(sim, Moment(i_bar, i_fine, market.fine_ms[i_fine]))
         else:

@@ -6,6 +6,7 @@ from backtests.engine.kernels.fees import fee_of
 from backtests.engine.kernels.margin import refresh_liquidation_level
 from backtests.engine.kernels.quantity import to_qty
 from backtests.engine.kernels.state import Execution, Moment, Row, Sim
+from backtests.engine.kernels.tables import row_of
 from backtests.engine.kernels.trades import (
     append_fill,
     close_trade,
@@ -23,14 +24,14 @@ from backtests.engine.kernels.types import ExitReason
 @kernel
 def increase_position(sim: Sim, moment: Moment, execution: Execution) -> None:
     """Open a position or add to it. The entry price is the quantity-weighted mean."""
-    position = sim.positions[execution.i_symbol]
+    position = row_of(sim.positions, execution.i_symbol)
     if position["steps"] == 0:
         open_trade(sim, moment, execution)
         sim.account["n_open"] += 1
     fill = append_fill(sim, moment, execution)
-    margin = fill["qty"] * fill["price"] / sim.books.orders[execution.i_order]["leverage"]
+    margin = fill["qty"] * fill["price"] / row_of(sim.books.orders, execution.i_order)["leverage"]
     fill["fee"] = fee_of(fill["qty"], fill["price"], execution.fee_rate)
-    fill["leverage"] = sim.books.orders[execution.i_order]["leverage"]
+    fill["leverage"] = row_of(sim.books.orders, execution.i_order)["leverage"]
     fill["initial_margin"] = margin
     held = abs(position["qty"])
     position["entry_price"] = mean_price(held, position["entry_price"], fill["qty"], fill["price"])
@@ -40,7 +41,7 @@ def increase_position(sim: Sim, moment: Moment, execution: Execution) -> None:
     _set_steps(sim, execution.i_symbol, position["steps"] + execution.side * execution.steps)
     change_wallet(sim, -fill["fee"])
     refresh_liquidation_level(sim, execution.i_symbol)
-    enter_trade(sim.books.trades[position["i_trade"]], fill)
+    enter_trade(row_of(sim.books.trades, position["i_trade"]), fill)
     note_price(sim, execution.i_symbol, position["mark"])
     finish_fill(sim, fill)
 
@@ -48,7 +49,7 @@ def increase_position(sim: Sim, moment: Moment, execution: Execution) -> None:
 @kernel
 def reduce_position(sim: Sim, moment: Moment, execution: Execution, reason: ExitReason) -> None:
     """Close a part or all: the entry price stays, margin is released pro rata, losses are bounded."""
-    position = sim.positions[execution.i_symbol]
+    position = row_of(sim.positions, execution.i_symbol)
     share = execution.steps / abs(position["steps"])
     fill = append_fill(sim, moment, execution)
     fill["fee"] = fee_of(fill["qty"], fill["price"], execution.fee_rate)
@@ -63,7 +64,7 @@ def reduce_position(sim: Sim, moment: Moment, execution: Execution, reason: Exit
     _set_steps(sim, execution.i_symbol, position["steps"] + execution.side * execution.steps)
     change_wallet(sim, change)
     refresh_liquidation_level(sim, execution.i_symbol)
-    trade = sim.books.trades[position["i_trade"]]
+    trade = row_of(sim.books.trades, position["i_trade"])
     leave_trade(trade, fill)
     trade["gross_pnl"] += fill["realised_pnl"]
     trade["fees"] += fill["fee"]
@@ -83,7 +84,7 @@ def position_leverage(position: Row) -> float:
 @kernel
 def release_margin(sim: Sim, i_symbol: int, share: float) -> float:
     """Free a share of the position's margin; returns the initial margin released."""
-    position = sim.positions[i_symbol]
+    position = row_of(sim.positions, i_symbol)
     released = position["initial_margin"] * share
     if share == 1.0:
         position["initial_margin"] = 0.0
@@ -97,8 +98,8 @@ def release_margin(sim: Sim, i_symbol: int, share: float) -> float:
 @kernel
 def leave_position(sim: Sim, moment: Moment, i_symbol: int, reason: ExitReason) -> None:
     """The position has become flat: end its trade."""
-    position = sim.positions[i_symbol]
-    close_trade(sim, moment, sim.books.trades[position["i_trade"]], reason)
+    position = row_of(sim.positions, i_symbol)
+    close_trade(sim, moment, row_of(sim.books.trades, position["i_trade"]), reason)
     position["entry_price"] = 0.0
     position["i_trade"] = -1
     sim.account["n_open"] -= 1
@@ -106,6 +107,6 @@ def leave_position(sim: Sim, moment: Moment, i_symbol: int, reason: ExitReason) 
 
 @kernel
 def _set_steps(sim: Sim, i_symbol: int, steps: int) -> None:
-    position = sim.positions[i_symbol]
+    position = row_of(sim.positions, i_symbol)
     position["steps"] = steps
-    position["qty"] = to_qty(steps, sim.rules.symbols[i_symbol])
+    position["qty"] = to_qty(steps, row_of(sim.rules.symbols, i_symbol))

@@ -7,6 +7,7 @@ from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.quantity import round_price
 from backtests.engine.kernels.sizes import is_target
 from backtests.engine.kernels.state import Row, Rows, Sim
+from backtests.engine.kernels.tables import row_of
 from backtests.engine.kernels.types import OrderKind, Reason
 
 
@@ -38,11 +39,11 @@ def entry_price_of(order: Row, close: float) -> float:
 @kernel
 def find_attached_refusal(sim: Sim, commands: Rows, i_command: int, order: Row, close: float) -> Reason:
     """The stop lies behind the entry, every target ahead of it. Exits by ratio always do."""
-    command = commands[i_command]
+    command = row_of(commands, i_command)
     if is_target(order):
         return Reason.NONE
     entry, side = entry_price_of(order, close), int(order["side"])
-    rule = sim.rules.symbols[order["i_symbol"]]
+    rule = row_of(sim.rules.symbols, order["i_symbol"])
     if not np.isnan(command["stop_loss"]) and not _is_behind(
         round_price(command["stop_loss"], rule, -side), entry, side
     ):
@@ -51,7 +52,7 @@ def find_attached_refusal(sim: Sim, commands: Rows, i_command: int, order: Row, 
     if not np.isnan(target) and not _is_behind(entry, round_price(target, rule, side), side):
         return Reason.INVALID_PRICE
     for i in range(first_target(commands, i_command), i_command):
-        if not _is_behind(entry, round_price(commands[i]["limit_price"], rule, side), side):
+        if not _is_behind(entry, round_price(row_of(commands, i)["limit_price"], rule, side), side):
             return Reason.INVALID_PRICE
     return Reason.NONE
 

@@ -18,7 +18,8 @@ from backtests.engine.kernels.equity import (
 )
 from backtests.engine.kernels.funding import skip_funding
 from backtests.engine.kernels.liquidation import can_be_due
-from backtests.engine.kernels.state import Sim
+from backtests.engine.kernels.state import Sim, last_bar
+from backtests.engine.kernels.tables import row_of, rows_from
 from backtests.engine.kernels.trades import note_price
 
 
@@ -31,12 +32,12 @@ def find_next_event(sim: Sim, i_from: int, i_to: int) -> int:
     market = sim.market
     if i_from <= account["next_expiry"] < i_to:
         i_to = account["next_expiry"]  # a step to be played; nothing need be looked for behind it
-    if is_plain(sim) and not account["waits_for_open"] and (account["n_waiting"] == 0 or sim.positions.shape[0] == 1):
+    if is_plain(sim) and not account["waits_for_open"] and (account["n_waiting"] == 0 or sim.sizes["n_symbols"] == 1):
         return find_plain_event(sim, i_from, i_to)
     i_next_funding = account["i_next_funding"]
     for i_bar in range(i_from, i_to):
         for i_fine in range(market.first_fine[i_bar], market.first_fine[i_bar + 1]):
-            i_next_funding = skip_funding(market.funding, i_next_funding, i_fine)
+            i_next_funding = skip_funding(sim, i_next_funding, i_fine)
             if can_happen(sim, i_fine, i_next_funding):
                 return i_bar
     return i_to
@@ -52,15 +53,14 @@ def can_happen(sim: Sim, i_fine: int, i_next_funding: int) -> bool:
     if account["waits_for_open"]:
         return True
     if account["n_waiting"] > 0:
-        for i_symbol in range(sim.positions.shape[0]):
-            bar = sim.market.last[i_symbol, i_fine]
-            position = sim.positions[i_symbol]
+        for i_symbol in range(sim.sizes["n_symbols"]):
+            bar = last_bar(sim, i_symbol, i_fine)
+            position = row_of(sim.positions, i_symbol)
             if bar["low"] <= position["wake_low"] or bar["high"] >= position["wake_high"]:
                 return True
     if account["n_open"] == 0:
         return False
-    funding = sim.market.funding
-    if i_next_funding < funding.shape[0] and funding[i_next_funding]["i_fine"] == i_fine:
+    if i_next_funding < sim.sizes["n_funding"] and row_of(sim.market.funding, i_next_funding)["i_fine"] == i_fine:
         return True
     return can_be_due(sim, i_fine)
 
@@ -68,14 +68,14 @@ def can_happen(sim: Sim, i_fine: int, i_next_funding: int) -> bool:
 @kernel
 def is_plain(sim: Sim) -> bool:
     """One open position, and steps of one finest bar each: then step and finest bar have the same index."""
-    return bool(sim.account["n_open"] == 1 and sim.market.fine_ms.shape[0] == sim.market.step_ms.shape[0])
+    return bool(sim.account["n_open"] == 1 and sim.sizes["n_fine"] == sim.sizes["n_steps"])
 
 
 @kernel
 def find_open(sim: Sim) -> int:
     """The first symbol with an open position."""
     i_symbol = 0
-    while sim.positions[i_symbol]["steps"] == 0:
+    while row_of(sim.positions, i_symbol)["steps"] == 0:
         i_symbol += 1
     return i_symbol
 
@@ -87,13 +87,13 @@ def find_plain_event(sim: Sim, i_from: int, i_to: int) -> int:
     A single position has a liquidation level under cross margin, too; the levels of waiting orders lie beyond wake_low
     and wake_high.
     """
-    funding = sim.market.funding
-    i_funding = skip_funding(funding, sim.account["i_next_funding"], i_from)
-    if i_funding < funding.shape[0]:
-        i_to = min(i_to, funding[i_funding]["i_fine"])
+    i_funding = skip_funding(sim, sim.account["i_next_funding"], i_from)
+    if i_funding < sim.sizes["n_funding"]:
+        i_to = min(i_to, row_of(sim.market.funding, i_funding)["i_fine"])
     i_symbol = find_open(sim)
-    position = sim.positions[i_symbol]
-    mark, last = sim.market.mark, sim.market.last
+    position = row_of(sim.positions, i_symbol)
+    mark = rows_from(sim.market.mark, i_symbol * sim.sizes["n_fine"])
+    last = rows_from(sim.market.last, i_symbol * sim.sizes["n_fine"])
     due_low, due_high = -np.inf, np.inf
     if position["steps"] > 0:
         due_low = position["liquidation_level"]
@@ -102,11 +102,11 @@ def find_plain_event(sim: Sim, i_from: int, i_to: int) -> int:
     if sim.account["n_waiting"] > 0:
         wake_low, wake_high = position["wake_low"], position["wake_high"]
         for i in range(i_from, i_to):
-            if last[i_symbol, i]["low"] <= wake_low or last[i_symbol, i]["high"] >= wake_high:
+            if row_of(last, i)["low"] <= wake_low or row_of(last, i)["high"] >= wake_high:
                 i_to = i
                 break
     for i in range(i_from, i_to):
-        if mark[i_symbol, i]["low"] <= due_low or mark[i_symbol, i]["high"] >= due_high:
+        if row_of(mark, i)["low"] <= due_low or row_of(mark, i)["high"] >= due_high:
             return i
     return i_to
 
@@ -136,11 +136,11 @@ def pass_quiet_steps(sim: Sim, i_bar: int) -> None:
 @kernel
 def note_plain_bars(sim: Sim, i_symbol: int, i_from: int, i_to: int) -> None:
     """The open trade saw the extremes of these bars."""
-    mark = sim.market.mark
+    mark = rows_from(sim.market.mark, i_symbol * sim.sizes["n_fine"])
     low, high = np.inf, 0.0
     for i in range(i_from, i_to):
-        low = min(low, mark[i_symbol, i]["low"])
-        high = max(high, mark[i_symbol, i]["high"])
+        low = min(low, row_of(mark, i)["low"])
+        high = max(high, row_of(mark, i)["high"])
     note_price(sim, i_symbol, low)
     note_price(sim, i_symbol, high)
 

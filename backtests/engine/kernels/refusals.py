@@ -7,14 +7,15 @@ from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.margin import find_tier
 from backtests.engine.kernels.quantity import to_qty, to_steps
 from backtests.engine.kernels.sizes import can_pay_fee, cost_per_unit, is_target
-from backtests.engine.kernels.state import Quote, Row, Sim
+from backtests.engine.kernels.state import Quote, Row, Sim, tiers_of
+from backtests.engine.kernels.tables import row_of
 from backtests.engine.kernels.types import OrderKind, OrderStatus, Reason, SizeKind
 
 
 @kernel
 def closing_steps(sim: Sim, order: Row, steps: int) -> int:
     """How many of the order's steps reduce what is held; the rest opens."""
-    held = sim.positions[order["i_symbol"]]["steps"]
+    held = row_of(sim.positions, order["i_symbol"])["steps"]
     return int(min(steps, abs(held))) if held * order["side"] < 0 else 0
 
 
@@ -25,7 +26,7 @@ def find_refusal(sim: Sim, order: Row, steps: int, quote: Quote) -> Reason:
     Asked at submission and again at the fill, because the position and the balance may have changed between.
     """
     closing = closing_steps(sim, order, steps)
-    if order["size_kind"] == SizeKind.POSITION_PERCENT and sim.positions[order["i_symbol"]]["steps"] == 0:
+    if order["size_kind"] == SizeKind.POSITION_PERCENT and row_of(sim.positions, order["i_symbol"])["steps"] == 0:
         return Reason.NO_POSITION
     if steps < 0:
         return Reason.INVALID_QTY
@@ -49,7 +50,7 @@ def _find_size_refusal(sim: Sim, order: Row, steps: int, closing: int, price: fl
     """The exchange's minimum sizes, for the whole order. On futures orders that only reduce are exempt."""
     if closing == steps and not sim.rules.run["is_spot"]:
         return Reason.NONE
-    rule = sim.rules.symbols[order["i_symbol"]]
+    rule = row_of(sim.rules.symbols, order["i_symbol"])
     qty = to_qty(steps + to_steps(order["filled_qty"], rule), rule)
     if qty < rule["min_qty"]:
         return Reason.BELOW_MIN_QTY
@@ -65,11 +66,11 @@ def _find_leverage_refusal(sim: Sim, order: Row, steps: int, price: float) -> Re
     if run["is_spot"]:
         return Reason.NONE
     i_symbol = order["i_symbol"]
-    rule = sim.rules.symbols[i_symbol]
-    resulting = abs(sim.positions[i_symbol]["steps"] + int(order["side"]) * steps)
-    tiers = sim.rules.tiers[i_symbol]
+    rule = row_of(sim.rules.symbols, i_symbol)
+    resulting = abs(row_of(sim.positions, i_symbol)["steps"] + int(order["side"]) * steps)
+    tiers = tiers_of(sim, i_symbol)
     i_tier = find_tier(tiers, rule["n_tiers"], to_qty(resulting, rule) * price)
-    return Reason.LEVERAGE_ABOVE_TIER if order["leverage"] > tiers[i_tier]["max_leverage"] else Reason.NONE
+    return Reason.LEVERAGE_ABOVE_TIER if order["leverage"] > row_of(tiers, i_tier)["max_leverage"] else Reason.NONE
 
 
 @kernel
@@ -86,7 +87,7 @@ def is_shaved(order: Row) -> bool:
 @kernel
 def find_margin_refusal(sim: Sim, order: Row, opening: int, quote: Quote) -> Reason:
     """An entry needs margin + fee + open loss. A target only needs its margin: costs shave its quantity."""
-    qty = to_qty(opening, sim.rules.symbols[order["i_symbol"]])
+    qty = to_qty(opening, row_of(sim.rules.symbols, order["i_symbol"]))
     needed = qty * cost_per_unit(order, quote)
     if order["size_kind"] == SizeKind.TARGET_RATIO:
         needed = qty * quote.price / order["leverage"] / (1.0 + sim.rules.run["slippage_ratio"] + 1e-9)

@@ -9,6 +9,7 @@ from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.fees import slip
 from backtests.engine.kernels.quantity import to_qty, to_steps
 from backtests.engine.kernels.state import Quote, Row, Sim
+from backtests.engine.kernels.tables import row_of
 from backtests.engine.kernels.types import SizeKind
 
 
@@ -22,7 +23,7 @@ def is_target(order: Row) -> bool:
 def settle_side(sim: Sim, order: Row, reference_price: float) -> None:
     """A size relative to the position says by what is held now whether to buy or to sell."""
     if order["size_kind"] == SizeKind.POSITION_PERCENT:
-        order["side"] = -1 if sim.positions[order["i_symbol"]]["steps"] > 0 else 1
+        order["side"] = -1 if row_of(sim.positions, order["i_symbol"])["steps"] > 0 else 1
     elif is_target(order):
         order["side"] = 1 if _wanted_change(sim, order, reference_price) >= 0 else -1
 
@@ -34,7 +35,7 @@ def taker_quote(sim: Sim, order: Row, reference_price: float) -> Quote:
     limit = order["limit_price"]
     if not np.isnan(limit) and (price - limit) * order["side"] > 0.0:
         price = limit
-    mark = sim.positions[order["i_symbol"]]["mark"]
+    mark = row_of(sim.positions, order["i_symbol"])["mark"]
     return Quote(price, reference_price, mark, sim.rules.run["taker_fee"], False)
 
 
@@ -42,7 +43,7 @@ def taker_quote(sim: Sim, order: Row, reference_price: float) -> Quote:
 def maker_quote(sim: Sim, order: Row) -> Quote:
     """Its own price."""
     limit = order["limit_price"]
-    return Quote(limit, limit, sim.positions[order["i_symbol"]]["mark"], sim.rules.run["maker_fee"], True)
+    return Quote(limit, limit, row_of(sim.positions, order["i_symbol"])["mark"], sim.rules.run["maker_fee"], True)
 
 
 @kernel
@@ -61,12 +62,12 @@ def resolve_steps(sim: Sim, order: Row, quote: Quote) -> int:
     """The steps that the order asks for, 0 or more; -1 when that is no quantity. Its side is settled."""
     kind = order["size_kind"]
     if kind == SizeKind.POSITION_PERCENT:
-        share: float = abs(sim.positions[order["i_symbol"]]["steps"]) * (order["size"] / 100.0)
+        share: float = abs(row_of(sim.positions, order["i_symbol"])["steps"]) * (order["size"] / 100.0)
         return math.floor(share + 1e-9)
     if is_target(order):
         change = _wanted_change(sim, order, quote.reference_price)
         return -1 if change == NO_QUANTITY else int(abs(change))
-    rule = sim.rules.symbols[order["i_symbol"]]
+    rule = row_of(sim.rules.symbols, order["i_symbol"])
     if kind == SizeKind.QTY:
         return to_steps(order["size"], rule)
     if kind == SizeKind.NOTIONAL:
@@ -85,10 +86,10 @@ def _wanted_change(sim: Sim, order: Row, reference_price: float) -> int:
         wanted_qty = wanted_qty * max(margin_balance(sim), 0.0) / reference_price
     elif order["size_kind"] == SizeKind.TARGET_NOTIONAL:
         wanted_qty = wanted_qty / reference_price
-    wanted = to_steps(wanted_qty, sim.rules.symbols[order["i_symbol"]])
+    wanted = to_steps(wanted_qty, row_of(sim.rules.symbols, order["i_symbol"]))
     if wanted < 0:
         return NO_QUANTITY
-    return int((wanted if order["size"] >= 0.0 else -wanted) - sim.positions[order["i_symbol"]]["steps"])
+    return int((wanted if order["size"] >= 0.0 else -wanted) - row_of(sim.positions, order["i_symbol"])["steps"])
 
 
 @kernel
@@ -103,7 +104,7 @@ def affordable_steps(sim: Sim, order: Row, quote: Quote, budget: float) -> int:
     """The most steps whose margin, fee and open loss are within the budget, and whose fee is within the wallet."""
     if not budget > 0.0:
         return 0
-    rule = sim.rules.symbols[order["i_symbol"]]
+    rule = row_of(sim.rules.symbols, order["i_symbol"])
     per_unit = cost_per_unit(order, quote)
     steps = to_steps(budget / per_unit, rule)
     # Rounding may overshoot in the last place: an all-in order must not be refused for it.

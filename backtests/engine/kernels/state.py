@@ -1,132 +1,15 @@
 """What the kernels walk over and change: prices, rules, tables, the account. All arrays have a symbols axis."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backtests.engine.kernels.compiler import inlined_kernel
+from backtests.engine.kernels.compiler import inlined_kernel, kernel
+from backtests.engine.kernels.tables import Row as Row
+from backtests.engine.kernels.tables import first_row, row_of, rows_from
 
 type Rows = NDArray[np.void]
-type Row = Any  # one record of Rows; kernels read rec["price"]
-
-BAR = np.dtype([("open", "f8"), ("high", "f8"), ("low", "f8"), ("close", "f8"), ("volume", "f8")])
-
-FUNDING_EVENT = np.dtype(
-    [
-        ("time_ms", "i8"),
-        ("i_fine", "i8"),  # the finest bar at whose open it is charged
-        ("is_late", "?"),  # stamped inside that bar: after the orders at its open
-        ("i_symbol", "i8"),
-        ("rate", "f8"),
-        ("mark_price", "f8"),
-    ]
-)
-
-RUN_RULES = np.dtype(
-    [
-        ("first_bar", "i8"),
-        ("timeframe_ms", "i8"),
-        ("is_spot", "?"),
-        ("is_cross", "?"),
-        ("fills_at_close", "?"),
-        ("fills_through", "?"),  # a limit fills only where the price goes beyond it
-        ("is_optimistic", "?"),
-        ("is_listening", "?"),  # keep a list of events for the hooks
-        ("leverage", "f8"),
-        ("max_leverage", "f8"),
-        ("maker_fee", "f8"),
-        ("taker_fee", "f8"),
-        ("slippage_ratio", "f8"),
-        ("participation_cap", "f8"),  # share of a finest bar's volume; infinite where there is none
-    ]
-)
-
-SYMBOL_RULES = np.dtype(
-    [
-        ("tick_numerator", "f8"),  # tick = numerator / denominator, one of them 1 where that is exact:
-        ("tick_denominator", "f8"),  # 3 / 10 is 0.3, 3 * 0.1 is not. A numerator of 0: prices are not rounded
-        ("step_numerator", "f8"),  # the same for the step
-        ("step_denominator", "f8"),
-        ("min_qty", "f8"),
-        ("min_notional", "f8"),
-        ("liquidation_fee_rate", "f8"),
-        ("n_tiers", "i8"),
-    ]
-)
-
-TIER = np.dtype(
-    [("floor", "f8"), ("cap", "f8"), ("maintenance_rate", "f8"), ("max_leverage", "f8"), ("cumulative", "f8")]
-)
-
-ACCOUNT = np.dtype(
-    [
-        ("wallet_balance", "f8"),
-        ("i_bar", "i8"),  # the step whose events are done; its equity row is not yet written
-        ("is_ruined", "?"),
-        ("is_finished", "?"),
-        ("n_open", "i8"),  # open positions
-        ("n_waiting", "i8"),
-        ("waits_for_open", "?"),  # any order that waits for an open with trades
-        ("next_expiry", "i8"),  # the first step at whose close an order's time is over
-        ("last_refusal", "i8"),  # Reason: why the last change of an order was refused
-        ("n_ambiguous", "i8"),  # finest bars
-        ("n_commands", "i8"),  # played so far
-        ("n_orders", "i8"),
-        ("n_fills", "i8"),
-        ("n_trades", "i8"),
-        ("n_funding", "i8"),
-        ("n_liquidations", "i8"),
-        ("n_equity", "i8"),
-        ("n_events", "i8"),
-        ("balance", "f8"),  # where no rows are kept: the margin balance at the last close,
-        ("peak_balance", "f8"),  # the highest so far, the initial one included,
-        ("max_drawdown", "f8"),  # and the deepest fraction below it, <= 0
-        ("i_next_funding", "i8"),
-    ],
-    align=True,  # so that memoryviews read single fields
-)
-
-POSITION = np.dtype(
-    [
-        ("steps", "i8"),  # signed
-        ("qty", "f8"),  # signed, steps as a quantity
-        ("entry_price", "f8"),
-        ("initial_margin", "f8"),  # brought by the fills, released pro rata
-        ("isolated_wallet", "f8"),  # the initial margin, moved by funding
-        ("liquidation_level", "f8"),  # a long goes at or below it, a short at or above
-        ("mark", "f8"),  # where the mark price stands now
-        ("i_trade", "i8"),
-        ("is_low_first", "?"),  # the way through the bar that is being walked
-        ("wake_low", "f8"),  # an order may fill where the last price comes down to here,
-        ("wake_high", "f8"),  # or up to here
-        ("i_fine_traded", "i8"),  # the finest bar for which
-        ("room", "i8"),  # so many steps may still trade
-    ],
-    align=True,  # so that memoryviews read single fields
-)
-
-WAITING = np.dtype(
-    [
-        ("i_order", "i8"),
-        ("i_symbol", "i8"),
-        ("phase", "i8"),
-        ("direction", "i8"),  # the price comes down (-1) or up (+1) to the level
-        ("level", "f8"),
-        ("steps", "i8"),  # still to trade; UNRESOLVED until the size is settled
-        ("filled", "i8"),  # steps
-        ("opened", "i8"),  # steps of an entry that opened: of this order, or of the one it is attached to
-        ("closed", "i8"),  # steps of the entry that its attached orders have closed
-        ("i_parent", "i8"),  # the entry it is attached to; -1 none
-        ("best", "f8"),  # price since the entry's fill, of a trailing stop
-        ("last_bar", "i8"),  # the step at whose close its time is over
-    ],
-    align=True,
-)
-
-UNRESOLVED = -2  # steps of an order whose size is settled at its fill
-
-EVENT = np.dtype([("kind", "i8"), ("i_row", "i8")])
 
 
 class Market(NamedTuple):
@@ -183,10 +66,11 @@ class Store(NamedTuple):
     account: Rows  # ACCOUNT [1]
     positions: Rows  # POSITION [n_symbols]
     scratch: Scratch
+    sizes: Rows  # SIZES [1]
 
 
 class Sim(NamedTuple):
-    """A simulation as kernels see it: everything they need."""
+    """A simulation as kernels see it: everything they need, every table by its first row (kernels/tables.py)."""
 
     market: Market
     rules: Rules
@@ -194,13 +78,63 @@ class Sim(NamedTuple):
     account: Row  # ACCOUNT
     positions: Rows  # POSITION [n_symbols]
     scratch: Scratch
+    sizes: Row  # SIZES
 
 
 @inlined_kernel
 def open_store(store: Store) -> Sim:
     """Records cost 2.5 us each to hand from Python to a kernel, an array of one record 0.1 us."""
-    rules = Rules(store.run[0], store.symbols, store.tiers)
-    return Sim(store.market, rules, store.books, store.account[0], store.positions, store.scratch)
+    market, books, scratch = store.market, store.books, store.scratch
+    return Sim(
+        Market(
+            first_row(market.step_ms),
+            first_row(market.first_fine),
+            first_row(market.fine_ms),
+            first_row(market.last),
+            first_row(market.mark),
+            first_row(market.funding),
+        ),
+        Rules(store.run[0], first_row(store.symbols), first_row(store.tiers)),
+        Books(
+            first_row(books.orders),
+            first_row(books.fills),
+            first_row(books.trades),
+            first_row(books.funding),
+            first_row(books.liquidations),
+            first_row(books.equity),
+            first_row(books.events),
+            first_row(books.waiting),
+        ),
+        store.account[0],
+        first_row(store.positions),
+        Scratch(
+            first_row(scratch.positions),
+            first_row(scratch.waiting),
+            first_row(scratch.orders),
+            first_row(scratch.trades),
+            first_row(scratch.fills),
+        ),
+        store.sizes[0],
+    )
+
+
+@kernel
+def last_bar(sim: Sim, i_symbol: int, i_fine: int) -> Row:
+    """BAR of last prices."""
+    return row_of(sim.market.last, i_symbol * sim.sizes["n_fine"] + i_fine)
+
+
+@kernel
+def mark_bar(sim: Sim, i_symbol: int, i_fine: int) -> Row:
+    """BAR of mark prices."""
+    return row_of(sim.market.mark, i_symbol * sim.sizes["n_fine"] + i_fine)
+
+
+@kernel
+def tiers_of(sim: Sim, i_symbol: int) -> Rows:
+    """The symbol's margin tiers; SYMBOL_RULES says how many."""
+    tiers: Rows = rows_from(sim.rules.tiers, i_symbol * sim.sizes["n_tiers"])
+    return tiers
 
 
 class Moment(NamedTuple):

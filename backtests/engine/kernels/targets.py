@@ -9,6 +9,7 @@ from backtests.engine.kernels.commands import play_command
 from backtests.engine.kernels.compiler import entry_kernel, kernel
 from backtests.engine.kernels.play import advance, has_room
 from backtests.engine.kernels.state import Row, Rows, Sim, Store, open_store
+from backtests.engine.kernels.tables import first_row, row_of
 from backtests.engine.kernels.types import CommandKind, OrderStatus, SizeKind
 
 PLAN = np.dtype(
@@ -47,7 +48,7 @@ def follow(store: Store, commands: Rows, plans: Rows, values: Values, i_bar: int
             return False
         plan["i_next"] = step + 1
         if is_order_wanted(sim, plan, values[step], step):
-            make_target(sim, plan, commands, step)
+            make_target(sim, plan, first_row(commands), step)
 
 
 @kernel
@@ -69,10 +70,10 @@ def is_order_wanted(sim: Sim, plan: Row, value: float, i_bar: int) -> bool:
     if value != plan["value"] and not np.isnan(value):
         plan["value"] = value
         return True
-    if sim.positions[0]["steps"] == 0 or plan["value"] == 0.0 or is_waiting(sim, plan["i_order"]):
+    if row_of(sim.positions, 0)["steps"] == 0 or plan["value"] == 0.0 or is_waiting(sim, plan["i_order"]):
         return False
     set_marks_at_close(sim, sim.market.first_fine[i_bar + 1] - 1)
-    position = sim.positions[0]
+    position = row_of(sim.positions, 0)
     held = position["qty"] * position["mark"]
     if plan["size_kind"] == SizeKind.TARGET_RATIO:
         held /= margin_balance(sim)
@@ -81,7 +82,7 @@ def is_order_wanted(sim: Sim, plan: Row, value: float, i_bar: int) -> bool:
 
 @kernel
 def is_waiting(sim: Sim, i_order: int) -> bool:
-    return bool(i_order >= 0 and sim.books.orders[i_order]["status"] <= OrderStatus.PARTLY_FILLED)
+    return bool(i_order >= 0 and row_of(sim.books.orders, i_order)["status"] <= OrderStatus.PARTLY_FILLED)
 
 
 @kernel
@@ -92,7 +93,7 @@ def make_target(sim: Sim, plan: Row, commands: Rows, i_bar: int) -> None:
         play_last(sim, commands)
     plan["i_order"] = sim.account["n_orders"]
     write_command(sim, commands, i_bar, CommandKind.TARGET, plan["i_order"])
-    command = commands[sim.account["n_commands"]]
+    command = row_of(commands, sim.account["n_commands"])
     command["i_symbol"] = 0
     command["size_kind"] = plan["size_kind"]
     command["size"] = plan["value"]
@@ -106,7 +107,7 @@ def make_target(sim: Sim, plan: Row, commands: Rows, i_bar: int) -> None:
 def write_command(sim: Sim, commands: Rows, i_bar: int, kind: CommandKind, i_order: int) -> None:
     """The next row of the log, with nothing given but this."""
     n_commands = sim.account["n_commands"]
-    command = commands[n_commands]
+    command = row_of(commands, n_commands)
     command["i_bar"] = i_bar
     command["seq"] = n_commands
     command["kind"] = kind

@@ -6,6 +6,7 @@ from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.events import emit
 from backtests.engine.kernels.quantity import to_qty
 from backtests.engine.kernels.state import Execution, Moment, Row, Sim
+from backtests.engine.kernels.tables import row_of
 from backtests.engine.kernels.types import EventKind, ExitReason, OrderKind
 
 
@@ -15,9 +16,9 @@ def append_fill(sim: Sim, moment: Moment, execution: Execution) -> Row:
     account = sim.account
     i_fill = account["n_fills"]
     account["n_fills"] = i_fill + 1
-    position = sim.positions[execution.i_symbol]
-    qty = to_qty(execution.steps, sim.rules.symbols[execution.i_symbol])
-    fill = sim.books.fills[i_fill]
+    position = row_of(sim.positions, execution.i_symbol)
+    qty = to_qty(execution.steps, row_of(sim.rules.symbols, execution.i_symbol))
+    fill = row_of(sim.books.fills, i_fill)
     fill["fill_id"] = i_fill
     fill["order_id"] = execution.i_order
     fill["trade_id"] = position["i_trade"]
@@ -27,7 +28,7 @@ def append_fill(sim: Sim, moment: Moment, execution: Execution) -> Row:
     fill["side"] = execution.side
     fill["kind"] = OrderKind.LIQUIDATION
     if execution.i_order >= 0:
-        fill["kind"] = sim.books.orders[execution.i_order]["kind"]
+        fill["kind"] = row_of(sim.books.orders, execution.i_order)["kind"]
     fill["qty"] = qty
     fill["price"] = execution.price
     fill["fee"] = 0.0
@@ -43,7 +44,7 @@ def append_fill(sim: Sim, moment: Moment, execution: Execution) -> Row:
 @kernel
 def finish_fill(sim: Sim, fill: Row) -> None:
     """What the account looks like after the fill."""
-    position = sim.positions[fill["i_symbol"]]
+    position = row_of(sim.positions, fill["i_symbol"])
     fill["position_qty"] = position["qty"]
     fill["entry_price"] = position["entry_price"] if position["steps"] != 0 else np.nan
     fill["wallet_balance"] = sim.account["wallet_balance"]
@@ -55,9 +56,9 @@ def open_trade(sim: Sim, moment: Moment, execution: Execution) -> None:
     account = sim.account
     i_trade = account["n_trades"]
     account["n_trades"] = i_trade + 1
-    sim.positions[execution.i_symbol]["i_trade"] = i_trade
-    order = sim.books.orders[execution.i_order]
-    trade = sim.books.trades[i_trade]
+    row_of(sim.positions, execution.i_symbol)["i_trade"] = i_trade
+    order = row_of(sim.books.orders, execution.i_order)
+    trade = row_of(sim.books.trades, i_trade)
     trade["trade_id"] = i_trade
     trade["i_symbol"] = execution.i_symbol
     trade["side"] = execution.side
@@ -132,10 +133,10 @@ def close_trade(sim: Sim, moment: Moment, trade: Row, reason: ExitReason) -> Non
 @kernel
 def note_price(sim: Sim, i_symbol: int, price: float) -> None:
     """Let the open trade's worst and best unrealised PnL know a mark price it saw."""
-    position = sim.positions[i_symbol]
+    position = row_of(sim.positions, i_symbol)
     if position["steps"] == 0:
         return
     pnl = position["qty"] * (price - position["entry_price"])
-    trade = sim.books.trades[position["i_trade"]]
+    trade = row_of(sim.books.trades, position["i_trade"])
     trade["mae"] = min(trade["mae"], pnl)
     trade["mfe"] = max(trade["mfe"], pnl)

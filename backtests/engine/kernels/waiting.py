@@ -3,8 +3,10 @@
 import numpy as np
 
 from backtests.engine.kernels.compiler import kernel
+from backtests.engine.kernels.layout import UNRESOLVED
 from backtests.engine.kernels.orders import has_attached, is_waiting, settle_order
-from backtests.engine.kernels.state import UNRESOLVED, Moment, Sim
+from backtests.engine.kernels.state import Moment, Sim
+from backtests.engine.kernels.tables import copy_row, row_of
 from backtests.engine.kernels.types import OrderStatus, Phase, Reason
 
 FOREVER = 2**62  # a step after all others
@@ -16,8 +18,8 @@ def wait(sim: Sim, i_order: int, phase: Phase) -> int:
     account = sim.account
     i_waiting = account["n_waiting"]
     account["n_waiting"] = i_waiting + 1
-    order = sim.books.orders[i_order]
-    waiting = sim.books.waiting[i_waiting]
+    order = row_of(sim.books.orders, i_order)
+    waiting = row_of(sim.books.waiting, i_waiting)
     waiting["i_order"] = i_order
     waiting["i_symbol"] = order["i_symbol"]
     waiting["phase"] = phase
@@ -39,7 +41,7 @@ def wait(sim: Sim, i_order: int, phase: Phase) -> int:
 def find_waiting(sim: Sim, i_order: int) -> int:
     """The place of an order whose fate is open; -1 when it has none."""
     for i in range(sim.account["n_waiting"]):
-        if sim.books.waiting[i]["i_order"] == i_order and is_waiting(sim.books.orders[i_order]):
+        if row_of(sim.books.waiting, i)["i_order"] == i_order and is_waiting(row_of(sim.books.orders, i_order)):
             return i
     return -1
 
@@ -47,14 +49,14 @@ def find_waiting(sim: Sim, i_order: int) -> int:
 @kernel
 def end_waiting(sim: Sim, moment: Moment, i_waiting: int, status: OrderStatus, reason: Reason) -> None:
     """The order's fate is settled; of an entry that opened nothing the attached orders end, too."""
-    i_order = sim.books.waiting[i_waiting]["i_order"]
+    i_order = row_of(sim.books.waiting, i_waiting)["i_order"]
     settle_order(sim, moment, i_order, status, reason)
-    if not has_attached(sim, i_order) or sim.books.waiting[i_waiting]["opened"] > 0:
+    if not has_attached(sim, i_order) or row_of(sim.books.waiting, i_waiting)["opened"] > 0:
         return
-    why = Reason.ENTRY_ENDED if sim.books.waiting[i_waiting]["filled"] == 0 else Reason.POSITION_CLOSED
+    why = Reason.ENTRY_ENDED if row_of(sim.books.waiting, i_waiting)["filled"] == 0 else Reason.POSITION_CLOSED
     for i in range(sim.account["n_waiting"]):
-        other = sim.books.waiting[i]
-        if other["i_parent"] == i_order and is_waiting(sim.books.orders[other["i_order"]]):
+        other = row_of(sim.books.waiting, i)
+        if other["i_parent"] == i_order and is_waiting(row_of(sim.books.orders, other["i_order"])):
             settle_order(sim, moment, other["i_order"], OrderStatus.CANCELLED, why)
 
 
@@ -62,9 +64,9 @@ def end_waiting(sim: Sim, moment: Moment, i_waiting: int, status: OrderStatus, r
 def cancel_by_strategy(sim: Sim, moment: Moment, i_symbol: int) -> None:
     """The strategy wants none of a symbol's waiting orders; -1 means all symbols."""
     for i in range(sim.account["n_waiting"]):
-        waiting = sim.books.waiting[i]
+        waiting = row_of(sim.books.waiting, i)
         is_meant = i_symbol < 0 or waiting["i_symbol"] == i_symbol
-        if is_meant and is_waiting(sim.books.orders[waiting["i_order"]]):
+        if is_meant and is_waiting(row_of(sim.books.orders, waiting["i_order"])):
             end_waiting(sim, moment, i, OrderStatus.CANCELLED, Reason.BY_STRATEGY)
 
 
@@ -72,9 +74,9 @@ def cancel_by_strategy(sim: Sim, moment: Moment, i_symbol: int) -> None:
 def cancel_waiting(sim: Sim, moment: Moment, i_symbol: int, status: OrderStatus, reason: Reason) -> None:
     """All waiting orders of a symbol (-1: of all symbols) end for one reason from outside."""
     for i in range(sim.account["n_waiting"]):
-        waiting = sim.books.waiting[i]
+        waiting = row_of(sim.books.waiting, i)
         is_meant = i_symbol < 0 or waiting["i_symbol"] == i_symbol
-        if is_meant and is_waiting(sim.books.orders[waiting["i_order"]]):
+        if is_meant and is_waiting(row_of(sim.books.orders, waiting["i_order"])):
             settle_order(sim, moment, waiting["i_order"], status, reason)
 
 
@@ -84,8 +86,8 @@ def expire_orders(sim: Sim, moment: Moment) -> None:
     if moment.i_bar < sim.account["next_expiry"]:
         return
     for i in range(sim.account["n_waiting"]):
-        waiting = sim.books.waiting[i]
-        if waiting["last_bar"] <= moment.i_bar and is_waiting(sim.books.orders[waiting["i_order"]]):
+        waiting = row_of(sim.books.waiting, i)
+        if waiting["last_bar"] <= moment.i_bar and is_waiting(row_of(sim.books.orders, waiting["i_order"])):
             end_waiting(sim, moment, i, OrderStatus.EXPIRED, Reason.GOOD_FOR_BARS)
     tidy(sim)
 
@@ -96,15 +98,15 @@ def tidy(sim: Sim) -> None:
     account = sim.account
     account["waits_for_open"] = False
     account["next_expiry"] = FOREVER
-    for i_symbol in range(sim.positions.shape[0]):
-        sim.positions[i_symbol]["wake_low"] = -np.inf
-        sim.positions[i_symbol]["wake_high"] = np.inf
+    for i_symbol in range(sim.sizes["n_symbols"]):
+        row_of(sim.positions, i_symbol)["wake_low"] = -np.inf
+        row_of(sim.positions, i_symbol)["wake_high"] = np.inf
     waiting = sim.books.waiting
     kept = 0
     for i in range(account["n_waiting"]):
-        if is_waiting(sim.books.orders[waiting[i]["i_order"]]):
+        if is_waiting(row_of(sim.books.orders, row_of(waiting, i)["i_order"])):
             if kept < i:
-                waiting[kept] = waiting[i]
+                copy_row(row_of(waiting, kept), row_of(waiting, i))
             _note_wake(sim, kept)
             kept += 1
     account["n_waiting"] = kept
@@ -114,14 +116,14 @@ def tidy(sim: Sim) -> None:
 def _note_wake(sim: Sim, i_waiting: int) -> None:
     """Every bar that could fill this order, or move a trailing stop, must be looked at."""
     account = sim.account
-    waiting = sim.books.waiting[i_waiting]
+    waiting = row_of(sim.books.waiting, i_waiting)
     account["next_expiry"] = min(account["next_expiry"], waiting["last_bar"])
     phase = waiting["phase"]
     if phase == Phase.OPEN or phase == Phase.NEW_LIMIT:
         account["waits_for_open"] = True
     if phase != Phase.LIMIT and phase != Phase.TRIGGER:
         return
-    position = sim.positions[waiting["i_symbol"]]
+    position = row_of(sim.positions, waiting["i_symbol"])
     below, above = waiting["level"], waiting["best"]
     if waiting["direction"] > 0:
         below, above = above, below

@@ -22,10 +22,11 @@ from backtests.engine.errors import (
     OrderError,
     RequestError,
 )
-from backtests.engine.kernels.state import BAR, FUNDING_EVENT, RUN_RULES, Market
+from backtests.engine.kernels.layout import BAR, FUNDING_EVENT, RUN_RULES
+from backtests.engine.kernels.state import Market
 from backtests.engine.kernels.types import COMMAND, CommandKind, OrderKind, OrderStatus, Reason, SizeKind
 from backtests.engine.portfolio.formulas import maintenance_margin
-from backtests.engine.portfolio.simulation import Simulation, build_symbol_rules, make_scratch
+from backtests.engine.portfolio.simulation import Simulation, build_symbol_rules
 from backtests.engine.request import DEFAULT_FEES, Instrument, MarginMode, MarginTier, TradingMarket
 
 _ERRORS: dict[Reason, type[BacktestError]] = {
@@ -279,9 +280,7 @@ class Portfolio:
         self._simulation.account[:] = before.account
         self._simulation.positions[:n_before] = before.positions[:n_before]
         self._simulation.store.market.last[:n_before] = before.store.market.last[:n_before]
-        books = before.store.books
-        scratch = make_scratch(books, self._simulation.positions)
-        self._simulation.store = self._simulation.store._replace(books=books, scratch=scratch)
+        self._simulation.use_books(before.store.books)
         return n_before
 
     def _build(self) -> Simulation:

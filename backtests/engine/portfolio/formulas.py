@@ -7,8 +7,9 @@ import numpy as np
 
 from backtests.engine.errors import DataError
 from backtests.engine.kernels.funding import payment_of
-from backtests.engine.kernels.margin import liquidation_level, maintenance_of
-from backtests.engine.kernels.state import TIER, Rows
+from backtests.engine.kernels.layout import TIER
+from backtests.engine.kernels.margin import liquidation_level_by, maintenance_by
+from backtests.engine.kernels.state import Rows
 from backtests.engine.request import MarginTier, check_tiers
 
 
@@ -33,7 +34,7 @@ def liquidation_price(
     is_possible = side in (1, -1) and 0.0 < qty < math.inf and 0.0 < entry_price < math.inf
     if not (is_possible and math.isfinite(balance)):
         raise ValueError("side is +1 or -1, qty and entry_price are above zero, and all of it are numbers")
-    level = float(liquidation_level(side, float(qty), float(entry_price), float(balance), tier_rows(tiers)))
+    level = float(liquidation_level_by(side, float(qty), float(entry_price), float(balance), tier_rows(tiers)))
     return level if level > 0.0 else None
 
 
@@ -42,7 +43,7 @@ def maintenance_margin(*, notional: float, tiers: Sequence[MarginTier]) -> float
     if not 0.0 <= notional < math.inf:
         raise ValueError("notional is a number and not negative")
     rows = tier_rows(tiers)
-    return float(maintenance_of(rows, len(rows), float(notional)))
+    return float(maintenance_by(rows, float(notional)))
 
 
 def funding_payment(*, position_qty: float, mark_price: float, rate: float) -> float:

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtests.engine.errors import DataError, RequestError
-from backtests.engine.kernels.state import BAR, FUNDING_EVENT, Market, Rows
+from backtests.engine.kernels.layout import BAR, FUNDING_EVENT
+from backtests.engine.kernels.state import Market, Rows
 from backtests.engine.request import Bars, Feed, RunRequest, SymbolFeed, TradingMarket, merge_times, timeframe_to_ms
 
 PRICES = ("open", "high", "low", "close")

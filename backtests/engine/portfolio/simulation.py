@@ -8,22 +8,9 @@ from numpy.typing import NDArray
 
 from backtests.engine.errors import DataError
 from backtests.engine.kernels.compiler import entry_of
+from backtests.engine.kernels.layout import ACCOUNT, EVENT, POSITION, RUN_RULES, SIZES, SYMBOL_RULES, TIER, WAITING
 from backtests.engine.kernels.play import finish, look_ahead, play, read_liquidation_level, read_margin_ratio
-from backtests.engine.kernels.state import (
-    ACCOUNT,
-    EVENT,
-    POSITION,
-    RUN_RULES,
-    SYMBOL_RULES,
-    TIER,
-    WAITING,
-    Books,
-    Market,
-    Rows,
-    Rules,
-    Scratch,
-    Store,
-)
+from backtests.engine.kernels.state import Books, Market, Rows, Rules, Scratch, Store
 from backtests.engine.kernels.targets import PLAN, follow
 from backtests.engine.kernels.types import COMMAND, EQUITY, FILL, FUNDING, LIQUIDATION, ORDER, TRADE, EventKind
 from backtests.engine.kernels.waiting import FOREVER
@@ -68,7 +55,15 @@ class Simulation:
         self.positions = positions
         self._start()
         self.store = Store(
-            market, rules.run, rules.symbols, rules.tiers, books, account, positions, make_scratch(books, positions)
+            market,
+            rules.run,
+            rules.symbols,
+            rules.tiers,
+            books,
+            account,
+            positions,
+            make_scratch(books, positions),
+            make_sizes(market, rules.tiers, books),
         )
         if Simulation._entries is None:
             commands = np.zeros(1, COMMAND)
@@ -180,7 +175,12 @@ class Simulation:
         fullest = [name for name in names if 2 * len(self.rows(name)) > len(getattr(books, name))]
         grown = {name: _doubled(getattr(books, name)) for name in fullest or names}
         books = books._replace(**grown)
-        self.store = self.store._replace(books=books, scratch=make_scratch(books, self.positions))
+        self.use_books(books)
+
+    def use_books(self, books: Books) -> None:
+        """Other tables in place of these."""
+        sizes = make_sizes(self.store.market, self.store.tiers, books)
+        self.store = self.store._replace(books=books, scratch=make_scratch(books, self.positions), sizes=sizes)
 
 
 def build_rules(request: RunRequest, feed: Feed, first_bar: int) -> Rules:
@@ -225,6 +225,16 @@ def _as_fraction(size: float) -> tuple[float, float]:
     if max(exact.numerator, exact.denominator) < 2**53:
         return float(exact.numerator), float(exact.denominator)
     return size, 1.0
+
+
+def make_sizes(market: Market, tiers: Rows, books: Books) -> Rows:
+    """SIZES: what kernels cannot see of a table."""
+    sizes = np.zeros(1, SIZES)
+    sizes["n_symbols"], sizes["n_fine"] = market.last.shape
+    sizes["n_steps"], sizes["n_funding"], sizes["n_tiers"] = len(market.step_ms), len(market.funding), tiers.shape[1]
+    for name in ("orders", "fills", "trades", "liquidations", "equity", "events", "waiting"):
+        sizes[f"most_{name}"] = len(getattr(books, name))
+    return sizes
 
 
 def make_scratch(books: Books, positions: Rows) -> Scratch:
