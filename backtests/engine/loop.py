@@ -134,7 +134,7 @@ def call_event_bar(strategy: BoundStrategy, account: Account, data: BarView, i_b
 
 def deliver_events(strategy: BoundStrategy, account: Account) -> None:
     """Tell the hooks, and then what they caused themselves: their orders count as made at this close."""
-    while events := account.take_events():
+    while account.is_listening and (events := account.take_events()):
         for kind, i_row in events:
             strategy.on_event(kind, i_row)
 

@@ -42,7 +42,7 @@ class Account:
         self.cursor = Cursor(self.first_bar - 1)
         self.has_acted = False  # since the loop last looked
         self.is_open = False  # the loop opens it for the bars of the span
-        self._is_listening = False
+        self.is_listening = False
         self._is_spot = request.market == TradingMarket.SPOT
         self._is_cross = request.margin_mode == MarginMode.CROSS and not self._is_spot
         self._commands = np.zeros(256, COMMAND)
@@ -54,6 +54,7 @@ class Account:
         self._n_orders = memoryview(account["n_orders"])
         self._ruined = memoryview(account["is_ruined"])
         self._last_refusal = memoryview(account["last_refusal"])
+        self._waits_for_open = memoryview(account["waits_for_open"])
         self._qty = memoryview(positions["qty"])
         self._entry = memoryview(positions["entry_price"])
         self._isolated = memoryview(positions["isolated_wallet"])
@@ -80,11 +81,13 @@ class Account:
     def open(self, *, is_listening: bool) -> None:
         """The bars of the span begin; from here on orders are possible."""
         self.is_open = True
-        self._is_listening = is_listening
+        self.is_listening = is_listening
         self.simulation.listen(is_listening)
 
     def find_next_event(self, i_from: int, i_to: int) -> int:
         """The first bar from i_from on, before i_to, in which anything can happen; i_to when none."""
+        if self._waits_for_open[0] and i_from < i_to:
+            return i_from  # what the kernel would find, without asking it
         return self.simulation.find_next_event(i_from, i_to)
 
     def catch_up(self) -> None:
@@ -93,7 +96,7 @@ class Account:
 
     def take_events(self) -> list[tuple[EventKind, int]]:
         """What happened since the last call, in order; empty when no one listens."""
-        return self.simulation.take_events() if self._is_listening else []
+        return self.simulation.take_events() if self.is_listening else []
 
     def close(self) -> None:
         """After the last bar, or after ruin: no more orders; what waits expires."""

@@ -12,6 +12,9 @@ HIGHEST_PRICE = 1e15
 NAN = math.nan
 
 
+_NO_TERMS: dict[str, Any] = {}  # a market order, of which most runs make thousands: nothing to be read
+
+
 def read_terms(
     limit: Any,
     stop: Any,
@@ -24,6 +27,9 @@ def read_terms(
     tag: Any,
 ) -> dict[str, Any]:
     """Everything about an order but its size, as Account.submit takes it. Raises OrderError."""
+    is_plain = limit is None and stop is None and stop_loss is None and take_profit is None and trailing_ratio is None
+    if is_plain and good_for_bars is None and tag is None and not post_only:
+        return {"is_reduce_only": True} if reduce_only else _NO_TERMS
     if post_only and limit is None:
         raise OrderError("post_only belongs to a limit order: give limit=, the price at which it may rest.")
     if reduce_only:
@@ -46,6 +52,8 @@ def read_terms(
 
 def read_size(amount: Any, notional: Any, equity_ratio: Any) -> tuple[SizeKind, float]:
     """Exactly one way of saying how much. Raises OrderError for none, two, or a number that is no size."""
+    if amount is not None and notional is None and equity_ratio is None:
+        return SizeKind.QTY, read_positive("amount", amount)
     ways = {"amount": amount, "notional": notional, "equity_ratio": equity_ratio}
     given = [name for name, value in ways.items() if value is not None]
     if len(given) != 1:
@@ -55,7 +63,7 @@ def read_size(amount: Any, notional: Any, equity_ratio: Any) -> tuple[SizeKind, 
     size = read_positive(name, ways[name])
     if name == "equity_ratio" and size > 1:
         raise OrderError(f"equity_ratio is a share of the equity, at most 1.0, not {size:g}. Leverage goes beyond it.")
-    return {"amount": SizeKind.QTY, "notional": SizeKind.NOTIONAL, "equity_ratio": SizeKind.EQUITY_RATIO}[name], size
+    return {"notional": SizeKind.NOTIONAL, "equity_ratio": SizeKind.EQUITY_RATIO}[name], size
 
 
 def read_number(name: str, value: Any) -> float:
