@@ -57,6 +57,8 @@ def check_commands(rows: Rows, first_bar: int, n_bars: int, n_symbols: int, n_ta
         "leverage": np.isnan(leverage) | ((leverage >= 1.0) & np.isfinite(leverage)),
         "price": np.all(np.isnan(prices) | ((prices > 0.0) & np.isfinite(prices)), axis=0)
         & (~(is_exit | is_attached) | ~np.isnan(exit_price)),
+        # What takes its side from the position has no price of its own: with one it would trade on no side at all.
+        "price for its kind": ~(is_close | is_target) | (np.isnan(rows["limit_price"]) & np.isnan(rows["stop_price"])),
         "trailing ratio": np.isnan(ratio) | ((ratio > 0.0) & (ratio < 1.0)),
         "term": rows["good_for_bars"] >= 0,
         "number of targets": _count_targets(rows, is_attached) <= MAX_TARGETS,

@@ -268,6 +268,18 @@ def test_order_log_that_no_run_can_have_written_is_refused(column, value):
         replay(request, feed, log)
 
 
+@pytest.mark.parametrize(
+    "call", [("close_position", {}), ("target_ratio", {"ratio": 0.5})], ids=["close_position", "target_ratio"]
+)
+@pytest.mark.parametrize("column", ["limit_price", "stop_price"])
+def test_order_log_with_a_price_for_an_order_without_a_side_is_refused(call, column):
+    request, feed = small()
+    _, log = play({1: [("submit", {"side": 1, "size": 1.0})], 2: [call]}, request, feed)
+    log.rows[column][1] = 100.0
+    with pytest.raises(IntegrityError, match="price for its kind"):
+        replay(request, feed, log)
+
+
 def test_order_log_with_bars_out_of_order_is_refused():
     request, feed = small()
     call = ("submit", {"side": 1, "size": 1.0})
