@@ -2,7 +2,7 @@
 
 from backtests.engine.kernels.bars import choose_ways
 from backtests.engine.kernels.compiler import kernel
-from backtests.engine.kernels.liquidation import can_be_due
+from backtests.engine.kernels.liquidation import can_be_due, is_account_wide
 from backtests.engine.kernels.margin import is_due
 from backtests.engine.kernels.orders import is_waiting
 from backtests.engine.kernels.path import walk_path
@@ -86,7 +86,7 @@ def _liquidations_reached(sim: Sim, moment: Moment) -> int:
     """Positions that are, or may be, liquidated within the bar."""
     if sim.account["n_open"] == 0:
         return 0
-    if sim.rules.run["is_cross"] and sim.account["n_open"] > 1:
+    if is_account_wide(sim):
         return 2 if can_be_due(sim, moment.i_fine) else 0
     n_reached = 0
     for i_symbol in range(sim.sizes["n_symbols"]):

@@ -1,7 +1,7 @@
 """Liquidation: when a position is due, and what its end costs."""
 
 from backtests.engine.kernels.account import change_wallet, margin_wallet, unrealised_pnl
-from backtests.engine.kernels.bars import NEVER, price_on_path, set_marks_on_path, touch_time
+from backtests.engine.kernels.bars import NEVER, price_on_path, touch_time
 from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.cross_margin import can_account_be_due, excess_now, find_account_due
 from backtests.engine.kernels.fees import fee_of
@@ -76,9 +76,8 @@ def find_due_on_path(sim: Sim, moment: Moment, clock: float) -> tuple[int, float
 
 @kernel
 def liquidate_on_path(sim: Sim, moment: Moment, i_symbol: int, clock: float) -> None:
-    """At the liquidation price, or at the mark where the path was beyond it already."""
+    """At the liquidation price, or at the mark where the path was beyond it already. The marks stand at this clock."""
     if is_account_wide(sim):
-        set_marks_on_path(sim, moment.i_fine, clock)
         liquidate_account(sim, moment)
         return
     if sim.rules.run["is_cross"]:

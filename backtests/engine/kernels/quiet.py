@@ -17,7 +17,7 @@ from backtests.engine.kernels.equity import (
     write_plain_rows,
 )
 from backtests.engine.kernels.funding import skip_funding
-from backtests.engine.kernels.liquidation import can_be_due
+from backtests.engine.kernels.liquidation import can_be_due, only_position
 from backtests.engine.kernels.state import Sim, last_bar
 from backtests.engine.kernels.tables import row_of, rows_from
 from backtests.engine.kernels.trades import note_price
@@ -72,15 +72,6 @@ def is_plain(sim: Sim) -> bool:
 
 
 @kernel
-def find_open(sim: Sim) -> int:
-    """The first symbol with an open position."""
-    i_symbol = 0
-    while row_of(sim.positions, i_symbol)["steps"] == 0:
-        i_symbol += 1
-    return i_symbol
-
-
-@kernel
 def find_plain_event(sim: Sim, i_from: int, i_to: int) -> int:
     """As find_next_event: the step of the next funding, or an earlier one whose prices reach a level.
 
@@ -90,7 +81,7 @@ def find_plain_event(sim: Sim, i_from: int, i_to: int) -> int:
     i_funding = skip_funding(sim, sim.account["i_next_funding"], i_from)
     if i_funding < sim.sizes["n_funding"]:
         i_to = min(i_to, row_of(sim.market.funding, i_funding)["i_fine"])
-    i_symbol = find_open(sim)
+    i_symbol = only_position(sim)
     position = row_of(sim.positions, i_symbol)
     mark = rows_from(sim.market.mark, i_symbol * sim.sizes["n_fine"])
     last = rows_from(sim.market.last, i_symbol * sim.sizes["n_fine"])
@@ -121,7 +112,7 @@ def pass_quiet_steps(sim: Sim, i_bar: int) -> None:
         write_flat_rows(sim, max(account["i_bar"], sim.rules.run["first_bar"]), i_bar)
         account["i_bar"] = i_bar
     elif is_plain(sim):
-        i_symbol = find_open(sim)
+        i_symbol = only_position(sim)
         write_plain_rows(sim, i_symbol, max(account["i_bar"], sim.rules.run["first_bar"]), i_bar)
         if keeps_rows(sim):  # else no one asks what the trades saw
             note_plain_bars(sim, i_symbol, account["i_bar"] + 1, i_bar + 1)

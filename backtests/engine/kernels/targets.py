@@ -7,10 +7,11 @@ from backtests.engine.kernels.account import margin_balance
 from backtests.engine.kernels.bars import set_marks_at_close
 from backtests.engine.kernels.commands import play_command
 from backtests.engine.kernels.compiler import entry_kernel, kernel
+from backtests.engine.kernels.orders import is_waiting
 from backtests.engine.kernels.play import advance, has_room
 from backtests.engine.kernels.state import Row, Rows, Sim, Store, open_store
 from backtests.engine.kernels.tables import first_row, row_of
-from backtests.engine.kernels.types import CommandKind, OrderStatus, SizeKind
+from backtests.engine.kernels.types import CommandKind, SizeKind
 
 PLAN = np.dtype(
     [
@@ -70,7 +71,7 @@ def is_order_wanted(sim: Sim, plan: Row, value: float, i_bar: int) -> bool:
     if value != plan["value"] and not np.isnan(value):
         plan["value"] = value
         return True
-    if row_of(sim.positions, 0)["steps"] == 0 or plan["value"] == 0.0 or is_waiting(sim, plan["i_order"]):
+    if row_of(sim.positions, 0)["steps"] == 0 or plan["value"] == 0.0 or is_order_waiting(sim, plan):
         return False
     set_marks_at_close(sim, sim.market.first_fine[i_bar + 1] - 1)
     position = row_of(sim.positions, 0)
@@ -81,14 +82,15 @@ def is_order_wanted(sim: Sim, plan: Row, value: float, i_bar: int) -> bool:
 
 
 @kernel
-def is_waiting(sim: Sim, i_order: int) -> bool:
-    return bool(i_order >= 0 and row_of(sim.books.orders, i_order)["status"] <= OrderStatus.PARTLY_FILLED)
+def is_order_waiting(sim: Sim, plan: Row) -> bool:
+    """Whether the fate of the last order made is still open."""
+    return bool(plan["i_order"] >= 0 and is_waiting(row_of(sim.books.orders, plan["i_order"])))
 
 
 @kernel
 def make_target(sim: Sim, plan: Row, commands: Rows, i_bar: int) -> None:
     """An order for the plan's value, in place of the one before it where that still waits."""
-    if is_waiting(sim, plan["i_order"]):
+    if is_order_waiting(sim, plan):
         write_command(sim, commands, i_bar, CommandKind.CANCEL, plan["i_order"])
         play_last(sim, commands)
     plan["i_order"] = sim.account["n_orders"]
