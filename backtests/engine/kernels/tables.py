@@ -1,7 +1,7 @@
 """Tables as kernels see them: the address of the first row, one word instead of the seven of an array.
 
-A kernel is handed every table of the simulation. As arrays that were 160 words a call, which took longer than the work
-of most kernels, and longer to compile. Equal, because Python holds the arrays for as long as a call takes;
+A kernel is handed every table of the simulation. As arrays that were 160 words a call, and compiling took half as
+long again. Equal, because Python holds the arrays for as long as a call takes;
 bounds are kept by `has_room` (kernels/play.py), not looked at here. Without the JIT a table is the array itself.
 """
 
