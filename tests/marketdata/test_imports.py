@@ -159,7 +159,7 @@ def test_a_full_disk_is_reported_and_nothing_of_the_group_is_visible(tmp_path, m
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("marketdata.store.os.fsync", fail)
+    monkeypatch.setattr("os.fsync", fail)
     outcome = import_paths(paths)
     assert [refusal.code for refusal in outcome.refusals] == ["not_stored"]
     assert "No space left" in outcome.refusals[0].message

@@ -1,112 +1,24 @@
-"""Candle files: immutable Parquet segments named by their SHA-256, and a memory-mapped Arrow copy per host.
-
-The Parquet files under `<root>/candles` are the truth. The copies under `<root>/cache/candles` are derived and may be
-deleted at any time. Nothing here knows which series a segment belongs to: that is the database's part.
-"""
+"""Rows into segments and back. Nothing here knows where the bytes lie."""
 
 import hashlib
 import os
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from marketdata.arrays import UNKNOWN_COUNT, WHOLE_COLUMNS, CandleArrays, FundingArrays, TimedRows
-
-__all__ = [
-    "UNKNOWN_COUNT",
-    "CandleArrays",
-    "CandleStore",
-    "FundingArrays",
-    "LocalFiles",
-    "SegmentDamaged",
-    "SegmentFiles",
-    "SegmentMissing",
-    "SegmentRef",
-    "StoreError",
-]
+from marketdata.arrays import WHOLE_COLUMNS, CandleArrays, FundingArrays, TimedRows
+from marketdata.store.errors import SegmentDamaged, StoreError
+from marketdata.store.files import SegmentFiles
+from marketdata.store.local_files import LocalFiles
+from marketdata.store.publishing import temporary_beside
+from marketdata.store.segment_ref import SegmentRef
 
 _BEGIN_MS, _END_MS = -(2**62), 2**62
-
-
-class StoreError(Exception):
-    """A segment cannot be read or written."""
-
-
-class SegmentMissing(StoreError):
-    """The file of a segment is not there."""
-
-
-class SegmentDamaged(StoreError):
-    """The bytes of a segment are not the ones it is named after."""
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentRef:
-    """Points to one immutable segment; first and last are the open times of its outer rows."""
-
-    sha256: str
-    n_rows: int
-    first_ms: int
-    last_ms: int
-
-    def to_json(self) -> dict[str, str | int]:
-        return {"sha256": self.sha256, "n_rows": self.n_rows, "first_ms": self.first_ms, "last_ms": self.last_ms}
-
-    @classmethod
-    def from_json(cls, raw: dict[str, str | int]) -> Self:
-        return cls(str(raw["sha256"]), int(raw["n_rows"]), int(raw["first_ms"]), int(raw["last_ms"]))
-
-
-class SegmentFiles(Protocol):
-    """Where the bytes of segments lie."""
-
-    def put(self, name: str, data: bytes) -> None: ...
-
-    def get(self, name: str) -> bytes:
-        """Raises SegmentMissing."""
-
-    def n_bytes(self, name: str) -> int: ...
-
-
-class LocalFiles:
-    """Segments in a folder of this machine, in 256 subfolders."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def path_of(self, name: str) -> Path:
-        return self.folder / name[:2] / f"{name}.parquet"
-
-    def put(self, name: str, data: bytes) -> None:
-        """Publish whole or not at all; an equal file that already stands is left alone, a damaged one replaced."""
-        path = self.path_of(name)
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == name:
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary_beside(path) as temporary:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            _link(temporary, path)
-        _sync_folder(path.parent)
-
-    def get(self, name: str) -> bytes:
-        try:
-            return self.path_of(name).read_bytes()
-        except FileNotFoundError:
-            raise SegmentMissing(f"The candle file {name[:12]} is not in {self.folder}.") from None
-
-    def n_bytes(self, name: str) -> int:
-        return self.path_of(name).stat().st_size
 
 
 class CandleSource(Protocol):
@@ -192,7 +104,7 @@ class CandleStore:
             pass  # not derived yet, or cut short by a crash: derive it
         table = self._parse(ref, self.files.get(ref.sha256))
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary_beside(path) as temporary:
+        with temporary_beside(path) as temporary:
             with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
                 writer.write_table(table)
             os.replace(temporary, path)
@@ -225,30 +137,3 @@ def _join(parts: list[NDArray[Any]], *, is_whole: bool) -> NDArray[Any]:
     joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
     joined.flags.writeable = False
     return joined
-
-
-@contextmanager
-def _temporary_beside(path: Path) -> Iterator[Path]:
-    """A name in the same folder that is gone afterwards, whatever happens (a full disk above all)."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _link(temporary: Path, path: Path) -> None:
-    try:
-        os.link(temporary, path)
-    except FileExistsError:  # another writer was first, or the old file is damaged: these bytes are right
-        os.replace(temporary, path)
-    except OSError:  # a file system without hard links
-        os.replace(temporary, path)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
