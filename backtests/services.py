@@ -44,7 +44,7 @@ def request_run(user: User, raw: Mapping[str, Any], *, strategy_version: Strateg
     Raises RequestError.
     """
     raw = fill_warmup(raw, strategy_version.source)
-    request, run_data = resolve_request(raw, strategy_version.param_schema)
+    request, run_data = resolve_request(raw, strategy_version.param_schema, user)
     with transaction.atomic():
         _check_quota(user)
         run = create_run(user, request, run_data, strategy_version)
@@ -58,9 +58,12 @@ def fill_warmup(raw: Mapping[str, Any], source: str) -> Mapping[str, Any]:
     return raw if raw.get("warmup_bars") not in (None, "") else {**raw, "warmup_bars": read_warmup_bars(source)}
 
 
-def resolve_request(raw: Mapping[str, Any], param_schema: Sequence[ParamSpec]) -> tuple[RunRequest, RunData]:
+def resolve_request(
+    raw: Mapping[str, Any], param_schema: Sequence[ParamSpec], user: User | None = None
+) -> tuple[RunRequest, RunData]:
     """The request with every parameter and the data revision filled in, and the data that it pins. No row, no queue.
 
+    Private symbols are those of `user`; without one there are none.
     Raises RequestError.
     """
     request = RunRequest.parse(raw)
@@ -80,6 +83,7 @@ def resolve_request(raw: Mapping[str, Any], param_schema: Sequence[ParamSpec]) -
             funding=request.funding,
             intrabar_timeframe=request.intrabar_timeframe,
             data_revision=request.data_revision,
+            user=user,
         )
     except DataUnavailable as error:
         raise RequestError(error.field, error.code, error.message) from error

@@ -37,7 +37,8 @@ class FilterSetInline(admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(Instrument)
 class InstrumentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("symbol", "market", "base_asset", "quote_asset")
+    list_display = ("symbol", "market", "base_asset", "quote_asset", "owner")
+    list_select_related = ("owner",)
     list_filter = ("market", "quote_asset")
     search_fields = ("symbol", "base_asset")
     inlines: ClassVar = [FilterSetInline, MarginTierSetInline]

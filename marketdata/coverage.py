@@ -30,6 +30,8 @@ class SeriesCoverage:
     timeframe: str
     origin: str
     name: str
+    owner_id: int | None  # whose private series this is
+    owner: str  # their e-mail address, or empty
     n_rows: int
     first_ms: int
     last_ms: int
@@ -48,6 +50,10 @@ class SeriesCoverage:
         return self.origin == SeriesOrigin.SYNTHETIC
 
     @property
+    def is_private(self) -> bool:
+        return self.owner_id is not None
+
+    @property
     def n_missing(self) -> int:
         """Candles that the gaps lack; 0 for funding, whose interval varies."""
         length_ms = TIMEFRAME_MS.get(self.timeframe)
@@ -58,12 +64,12 @@ class SeriesCoverage:
 
 
 def catalogue(series: QuerySet[Series] | None = None) -> list[SeriesCoverage]:
-    """Every series that holds rows (or those of `series`), by market, symbol, kind and length of the timeframe."""
-    chosen = Series.objects.all() if series is None else series
+    """Those of `series` that hold rows, by market, symbol, kind and length of the timeframe. Without: everyone's."""
+    chosen = Series.objects.shared() if series is None else series
     current = Prefetch(
         "segments", Segment.objects.filter(is_current=True).order_by("month"), to_attr="current_segments"
     )
-    rows = chosen.select_related("instrument").prefetch_related(current)
+    rows = chosen.select_related("instrument__owner").prefetch_related(current)
     found = [cover_series(row, row.current_segments) for row in rows if row.current_segments]
     order = {SeriesKind.TRADE: 0, SeriesKind.MARK: 1, SeriesKind.FUNDING: 2}
     return sorted(
@@ -85,6 +91,8 @@ def cover_series(series: Series, segments: Iterable[Segment]) -> SeriesCoverage:
         timeframe=series.timeframe,
         origin=series.origin,
         name=str(series),
+        owner_id=series.instrument.owner_id,
+        owner=series.instrument.owner.email if series.instrument.owner else "",
         n_rows=sum(segment.n_rows for segment in held),
         first_ms=held[0].first_ms,
         last_ms=held[-1].last_ms,

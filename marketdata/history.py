@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from accounts.models import User
 from marketdata.arrays import CandleArrays
 from marketdata.coverage import SeriesCoverage, catalogue
 from marketdata.errors import HistoryError
@@ -69,9 +70,12 @@ class History:
         return [dict(zip(names, row, strict=True)) for row in zip(*(c.tolist() for c in columns), strict=True)]
 
 
-def read_history(query: HistoryQuery) -> History:
-    """The rows of the exchange's series, else of the synthetic one. Raises HistoryError: no_such_series."""
-    series = Series.objects.filter(
+def read_history(query: HistoryQuery, user: User | None = None) -> History:
+    """The rows of the exchange's series, else of the synthetic one; of a private symbol, of the user's own series.
+
+    Raises HistoryError: no_such_series.
+    """
+    series = Series.objects.visible_to(user).filter(
         instrument__market=query.market, instrument__symbol=query.symbol, kind=SeriesKind.TRADE
     )
     asked = catalogue(series.filter(timeframe=query.timeframe))

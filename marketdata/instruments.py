@@ -50,7 +50,7 @@ def load_instruments() -> int:
 
 def ensure_instrument(market: str, symbol: str, candles: CandleArrays | None = None) -> Instrument:
     """The row of an instrument: held, else from the defaults, else with tick and step read off trade candles."""
-    held = Instrument.objects.filter(market=market, symbol=symbol).first()
+    held = Instrument.objects.shared().filter(market=market, symbol=symbol).first()
     if held is None and any((row.market, row.symbol) == (market, symbol) for row in load_default_instruments()):
         load_instruments()
         held = Instrument.objects.get(market=market, symbol=symbol)

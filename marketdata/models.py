@@ -4,10 +4,16 @@ The files are the truth (see store.py); these rows follow them.
 """
 
 import uuid
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+PRIVATE_SUFFIX = "_MY"  # of the symbol of every private instrument, and of no other
 
 
 class Market(models.TextChoices):
@@ -24,18 +30,56 @@ class SeriesKind(models.TextChoices):
 class SeriesOrigin(models.TextChoices):
     EXCHANGE = "exchange", "Exchange"
     SYNTHETIC = "synthetic", "Synthetic"  # made up, labelled so wherever it shows
+    UPLOADED = "uploaded", "Uploaded"  # a user's own: only ever of a private instrument
+
+
+class InstrumentQuerySet(models.QuerySet["Instrument"]):
+    def shared(self) -> "InstrumentQuerySet":
+        """Everyone's."""
+        return self.filter(owner=None)
+
+    def visible_to(self, user: "User | None") -> "InstrumentQuerySet":
+        """Everyone's and the user's own; for None everyone's."""
+        return self.filter(Q(owner=None) | Q(owner=user)) if user is not None else self.shared()
 
 
 class Instrument(models.Model):
+    """What is traded, and by whose rules. One with an owner is private, and so is every series of it.
+
+    A private symbol ends in `_MY` and no other does, so that no upload can be taken for the exchange's own.
+    """
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="private_instruments",
+        help_text="Who alone sees and uses it and its series; empty: everyone.",
+    )
     market = models.CharField(max_length=8, choices=Market)
     symbol = models.CharField(max_length=32)
     base_asset = models.CharField(max_length=16)
     quote_asset = models.CharField(max_length=16)
 
+    objects = InstrumentQuerySet.as_manager()
+
     class Meta:
         ordering: ClassVar = ["market", "symbol"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["market", "symbol"], name="marketdata_instrument_unique")
+            models.UniqueConstraint(
+                fields=["market", "symbol"], condition=Q(owner=None), name="marketdata_instrument_unique"
+            ),
+            models.UniqueConstraint(
+                fields=["owner", "market", "symbol"],
+                condition=Q(owner__isnull=False),
+                name="marketdata_instrument_private_unique",
+            ),
+            models.CheckConstraint(
+                condition=Q(owner__isnull=True) & ~Q(symbol__endswith=PRIVATE_SUFFIX)
+                | Q(owner__isnull=False, symbol__endswith=PRIVATE_SUFFIX),
+                name="marketdata_instrument_private_iff_suffix",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -59,7 +103,7 @@ class FilterSet(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["instrument", "valid_from"], name="marketdata_filter_set_unique"),
             models.CheckConstraint(
-                condition=models.Q(
+                condition=Q(
                     tick_size__gt=0, step_size__gt=0, min_qty__gte=0, min_notional__gte=0, liquidation_fee_rate__gte=0
                 ),
                 name="marketdata_filter_set_positive",
@@ -90,6 +134,21 @@ class MarginTierSet(models.Model):
         return f"{self.instrument} tiers from {self.valid_from}"
 
 
+class SeriesQuerySet(models.QuerySet["Series"]):
+    def shared(self) -> "SeriesQuerySet":
+        """Everyone's."""
+        return self.filter(instrument__owner=None)
+
+    def visible_to(self, user: "User | None") -> "SeriesQuerySet":
+        """Everyone's and the user's own; for None everyone's."""
+        if user is None:
+            return self.shared()
+        return self.filter(Q(instrument__owner=None) | Q(instrument__owner=user))
+
+    def owned_by(self, user: "User") -> "SeriesQuerySet":
+        return self.filter(instrument__owner=user)
+
+
 class Series(models.Model):
     """One kind of candle of one instrument at one timeframe."""
 
@@ -99,6 +158,8 @@ class Series(models.Model):
     origin = models.CharField(max_length=10, choices=SeriesOrigin, default=SeriesOrigin.EXCHANGE)
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
+
+    objects = SeriesQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["instrument", "kind", "timeframe"]
@@ -112,6 +173,14 @@ class Series(models.Model):
     def __str__(self) -> str:
         name = f"{self.instrument} {self.get_kind_display()} {self.timeframe}".strip()
         return f"{name} (synthetic)" if self.origin == SeriesOrigin.SYNTHETIC else name
+
+    @property
+    def owner(self) -> "User | None":
+        return self.instrument.owner
+
+    @property
+    def is_private(self) -> bool:
+        return self.instrument.owner_id is not None
 
 
 class Segment(models.Model):
@@ -138,12 +207,10 @@ class Segment(models.Model):
             models.UniqueConstraint(fields=["series", "month", "revision"], name="marketdata_segment_revision_unique"),
             models.UniqueConstraint(
                 fields=["series", "month"],
-                condition=models.Q(is_current=True),
+                condition=Q(is_current=True),
                 name="marketdata_segment_one_current",
             ),
-            models.CheckConstraint(
-                condition=models.Q(first_ms__lte=models.F("last_ms")), name="marketdata_segment_span"
-            ),
+            models.CheckConstraint(condition=Q(first_ms__lte=models.F("last_ms")), name="marketdata_segment_span"),
         ]
 
     def __str__(self) -> str:
@@ -173,8 +240,8 @@ class IngestJob(models.Model):
         ordering: ClassVar = ["-started_at"]
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=models.Q(status="running", finished_at__isnull=True)
-                | (~models.Q(status="running") & models.Q(finished_at__isnull=False)),
+                condition=Q(status="running", finished_at__isnull=True)
+                | (~Q(status="running") & Q(finished_at__isnull=False)),
                 name="marketdata_ingest_job_finished_iff_finished_at",
             )
         ]

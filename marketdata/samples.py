@@ -35,7 +35,7 @@ class Sample:
 def find_sample() -> SeriesCoverage | None:
     """The sample series if one is held, the exchange's before a synthetic one."""
     found = catalogue(
-        Series.objects.filter(
+        Series.objects.shared().filter(
             instrument__market=MARKET, instrument__symbol=SYMBOL, kind=SeriesKind.TRADE, timeframe=TIMEFRAME
         )
     )

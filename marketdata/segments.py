@@ -12,7 +12,7 @@ from marketdata.ingest.errors import IngestError
 from marketdata.ingest.merging import merge_rows, split_months
 from marketdata.ingest.quality import QualityReport, Verdict, check_candles, check_funding
 from marketdata.instruments import ensure_instrument
-from marketdata.models import Segment, Series, SeriesKind, SeriesOrigin
+from marketdata.models import Instrument, Segment, Series, SeriesKind, SeriesOrigin
 from marketdata.store import CandleStore, SegmentRef
 
 
@@ -31,6 +31,7 @@ class SeriesKey:
     kind: str
     timeframe: str
     origin: str = SeriesOrigin.EXCHANGE.value
+    owner_id: int | None = None  # of a private instrument, which must be there
 
     def __str__(self) -> str:
         kind = "" if self.kind == SeriesKind.TRADE else f" {self.kind}"
@@ -77,7 +78,11 @@ def store_rows(store: CandleStore, key: SeriesKey, parts: Sequence[tuple[Source,
     rows = merge_rows([part for _, part in parts])
     with transaction.atomic():
         candles = rows if isinstance(rows, CandleArrays) and key.kind == SeriesKind.TRADE else None
-        instrument = ensure_instrument(key.market, key.symbol, candles)
+        instrument = (
+            ensure_instrument(key.market, key.symbol, candles)
+            if key.owner_id is None
+            else Instrument.objects.get(owner_id=key.owner_id, market=key.market, symbol=key.symbol)
+        )
         series, _ = Series.objects.get_or_create(
             instrument=instrument, kind=key.kind, timeframe=key.timeframe, origin=key.origin
         )

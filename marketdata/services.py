@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from accounts.models import User
 from marketdata.coverage import SeriesCoverage, catalogue, cover_series, default_span
 from marketdata.defaults import load_fee_presets
 from marketdata.errors import DataUnavailable
@@ -65,13 +66,16 @@ def resolve_run_data(
     funding: bool = True,
     intrabar_timeframe: str | None = None,
     data_revision: str = "",
+    user: User | None = None,
 ) -> RunData:
     """Pin the files, rules and warnings of a run over [from_ms, to_ms) UTC.
 
     A series of exactly `timeframe` is used; the exchange's own before a synthetic one. With `intrabar_timeframe`, the
     finer candles of the span too, of the same origin. Missing funding, marks that cover a part only, gaps and short
-    warm-up are warnings. Raises DataUnavailable: symbols/unknown_symbol, symbols/no_margin_tiers, symbols/no_filters,
-    symbols/data_damaged, timeframe|intrabar_timeframe/no_such_series, from|to|intrabar_timeframe/span_not_covered,
+    warm-up are warnings. `user` may use private symbols of their own, nobody else's.
+
+    Raises DataUnavailable: symbols/unknown_symbol, symbols/no_margin_tiers, symbols/no_filters, symbols/data_damaged,
+    timeframe|intrabar_timeframe/no_such_series, from|to|intrabar_timeframe/span_not_covered,
     from/no_candles, data_revision/data_revised (a revision is given, and the files held now are not the ones it names).
     """
     for name, given in (("timeframe", timeframe), ("intrabar_timeframe", intrabar_timeframe or timeframe)):
@@ -83,7 +87,7 @@ def resolve_run_data(
     warnings: list[RunWarning] = []
     is_synthetic = False
     for symbol in symbols:
-        instrument = _find_instrument(span.market, symbol)
+        instrument = _find_instrument(span.market, symbol, user)
         series, coverage = _choose_series(instrument, span)
         found.append(_resolve_symbol(instrument, series, span, funding, warnings))
         if coverage.is_synthetic:
@@ -98,10 +102,10 @@ def resolve_run_data(
     return RunData(tuple(found), revision, tuple(warnings), is_synthetic)
 
 
-def _find_instrument(market: str, symbol: str) -> Instrument:
-    instrument = Instrument.objects.filter(market=market, symbol=symbol).first()
+def _find_instrument(market: str, symbol: str, user: User | None) -> Instrument:
+    instrument = Instrument.objects.visible_to(user).filter(market=market, symbol=symbol).first()
     if instrument is None:
-        names = Series.objects.filter(instrument__market=market, kind=SeriesKind.TRADE)
+        names = Series.objects.visible_to(user).filter(instrument__market=market, kind=SeriesKind.TRADE)
         held = sorted(set(names.values_list("instrument__symbol", flat=True)))
         hint = f"Held are: {', '.join(held)}." if held else "Nothing is held yet: import candles first."
         raise DataUnavailable("symbols", "unknown_symbol", f"No {market} candles of {symbol} are held. {hint}")

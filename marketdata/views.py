@@ -1,4 +1,4 @@
-"""Pages of market data: what is held, and one series in full. They are the same for everybody who is signed in."""
+"""Pages of market data: what is held for everyone and for the reader alone, and one series in full."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -18,13 +18,13 @@ N_JOBS_SHOWN = 10
 @login_required
 @require_safe
 def data_catalogue(request: AuthedRequest) -> HttpResponse:
-    coverages = catalogue()
+    coverages = catalogue(Series.objects.visible_to(request.user))
     context = {
         "rows": [SeriesRow(coverage, draw_strip(coverage)) for coverage in coverages],
         "n_rows": sum(coverage.n_rows for coverage in coverages),
         "n_bytes": sum(coverage.n_bytes for coverage in coverages),
         "n_gaps": sum(len(coverage.gaps) for coverage in coverages),
-        "instruments": Instrument.objects.prefetch_related("filter_sets", "margin_tier_sets"),
+        "instruments": Instrument.objects.visible_to(request.user).prefetch_related("filter_sets", "margin_tier_sets"),
         "fee_presets": load_fee_presets(),
         "jobs": IngestJob.objects.select_related("requested_by")[:N_JOBS_SHOWN] if request.user.is_staff else [],
     }
@@ -34,7 +34,7 @@ def data_catalogue(request: AuthedRequest) -> HttpResponse:
 @login_required
 @require_safe
 def data_series(request: AuthedRequest, series_id: int) -> HttpResponse:
-    series = get_object_or_404(Series.objects.select_related("instrument"), pk=series_id)
+    series = get_object_or_404(Series.objects.visible_to(request.user).select_related("instrument"), pk=series_id)
     coverages = catalogue(Series.objects.filter(pk=series.pk))
     gaps = coverages[0].gaps if coverages else ()
     context = {

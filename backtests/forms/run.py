@@ -60,7 +60,7 @@ class RunForm(ExecutionForm):
 
     def __init__(self, user: User, given: Mapping[str, str], *, is_submitted: bool = False) -> None:
         self.user, self.given = user, given
-        self.held = tradable_series()
+        self.held = tradable_series(user)
         self.series = choose_series(self.held, given)
         self.strategies = list(Strategy.objects.visible_to(user).active())
         self.strategy_version = self._find_version(given.get("strategy"), given.get("version"))

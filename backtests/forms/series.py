@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from accounts.models import User
 from backtests.engine.request import TIMEFRAME_MS
 from backtests.presentation.numbers import format_day, iso_time
-from marketdata.models import Market, SeriesKind
+from marketdata.models import Market, Series, SeriesKind
 from marketdata.services import SeriesCoverage, catalogue, default_span
 
 DAY_MS = 86_400_000
@@ -23,24 +24,26 @@ class CoverageStrip:
     label: str
 
 
-def tradable_series() -> list[SeriesCoverage]:
-    return [series for series in catalogue() if series.kind == SeriesKind.TRADE and series.timeframe in TIMEFRAME_MS]
+def tradable_series(user: User) -> list[SeriesCoverage]:
+    held = catalogue(Series.objects.visible_to(user).filter(kind=SeriesKind.TRADE))
+    return [series for series in held if series.timeframe in TIMEFRAME_MS]
 
 
 def choose_series(held: Sequence[SeriesCoverage], given: Mapping[str, Any]) -> SeriesCoverage | None:
     """The held series nearest to what is given: market first, then symbol, then timeframe; else the best to start with.
 
-    Best: of the exchange, reaching furthest, futures, near 5m.
+    Best: of the exchange (a private series only where it is named), reaching furthest, futures, near 5m.
     """
     best: SeriesCoverage | None = None
     wanted_ms = TIMEFRAME_MS.get(given.get("timeframe") or "", PREFERRED_TIMEFRAME_MS)
 
-    def rank(series: SeriesCoverage) -> tuple[bool, bool, bool, int, bool, float]:
+    def rank(series: SeriesCoverage) -> tuple[bool, bool, bool, bool, int, bool, float]:
         length_ms = TIMEFRAME_MS[series.timeframe]
         distance = max(length_ms, wanted_ms) / min(length_ms, wanted_ms)
         return (
             series.market == given.get("market"),
             series.symbol == (given.get("symbol") or "BTCUSDT"),
+            not series.is_private,
             not series.is_synthetic,
             series.end_ms // DAY_MS if not given.get("timeframe") else 0,
             series.market == Market.USDM,

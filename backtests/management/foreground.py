@@ -32,10 +32,10 @@ from strategies.services import create_strategy, save_version
 TABLES = ("fills", "trades", "orders", "equity")
 
 
-def resolve(raw: Mapping[str, Any], source: str) -> tuple[RunRequest, RunData]:
-    """The request as the page would make it of the same fields. Raises RequestError."""
+def resolve(raw: Mapping[str, Any], source: str, user: User | None = None) -> tuple[RunRequest, RunData]:
+    """The request as the page of `user` would make it of the same fields. Raises RequestError."""
     given = {name: value for name, value in raw.items() if value is not None}
-    return services.resolve_request(services.fill_warmup(given, source), read_param_schema(source))
+    return services.resolve_request(services.fill_warmup(given, source), read_param_schema(source), user)
 
 
 def run(

@@ -32,7 +32,7 @@ def home(request: HtmxRequest) -> HttpResponse:
         "active": active,
         "latest": list_rows(runs.finished()[:N_LATEST]),
         "n_finished": runs.finished().count(),
-        "has_data": bool(tradable_series()),
+        "has_data": bool(tradable_series(user)),
         "poll_s": 1 if any(row.is_running for row in active) else 2,
     }
     part = "backtests/_home_runs.html" if is_fragment(request) else "backtests/home_dashboard.html"
@@ -43,7 +43,7 @@ def home(request: HtmxRequest) -> HttpResponse:
 @require_POST
 def run_sample(request: AuthedRequest) -> HttpResponse:
     """Copy the sample strategy (once), start it on the best held series, open its live page."""
-    series = choose_series(tradable_series(), {})
+    series = choose_series(tradable_series(request.user), {})
     if series is None:
         messages.error(request, "There are no candles yet. An operator can import or fetch them; see Market data.")
         return redirect("home")

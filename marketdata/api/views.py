@@ -1,7 +1,7 @@
 """What is held, and its candles, as JSON."""
 
 from collections import defaultdict
-from typing import Any
+from typing import Any, cast
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -9,12 +9,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.errors import RefusalSerializer, Refused
+from accounts.models import User
 from marketdata.api.serializers import HistorySerializer, SymbolSerializer
 from marketdata.coverage import SeriesCoverage, catalogue
 from marketdata.errors import HistoryError
 from marketdata.history import DEFAULT_LIMIT, MAX_LIMIT, HistoryQuery, read_history
 from marketdata.instruments import FILTERS
-from marketdata.models import Instrument, Market
+from marketdata.models import Instrument, Market, Series
 from marketdata.timeframes import TIMEFRAME_MS
 
 
@@ -24,9 +25,10 @@ class SymbolsView(APIView):
     @extend_schema(operation_id="data_symbols", responses=SymbolSerializer(many=True), tags=["data"])
     def get(self, request: Request) -> Response:
         held: dict[tuple[str, str], list[SeriesCoverage]] = defaultdict(list)
-        for coverage in catalogue():
+        user = cast(User, request.user)
+        for coverage in catalogue(Series.objects.visible_to(user)):
             held[coverage.market, coverage.symbol].append(coverage)
-        instruments = Instrument.objects.prefetch_related("filter_sets", "margin_tier_sets")
+        instruments = Instrument.objects.visible_to(user).prefetch_related("filter_sets", "margin_tier_sets")
         return Response([_describe(row, held[row.market, row.symbol]) for row in instruments])
 
 
@@ -52,7 +54,7 @@ class HistoryView(APIView):
     )
     def get(self, request: Request) -> Response:
         try:
-            history = read_history(HistoryQuery.parse(request.query_params.dict()))
+            history = read_history(HistoryQuery.parse(request.query_params.dict()), cast(User, request.user))
         except HistoryError as error:
             status_code = 404 if error.code == "no_such_series" else 400
             raise Refused(error.field, error.code, error.message, status_code) from error

@@ -74,6 +74,7 @@ def test_list_prints_one_object_a_series(tmp_path):
         "kind": "trade",
         "timeframe": "1h",
         "origin": "exchange",
+        "owner": None,
         "rows": 22,
         "first": "2025-01-01T00:00:00Z",
         "last": "2025-01-01T23:00:00Z",

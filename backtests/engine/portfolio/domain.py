@@ -4,7 +4,6 @@ A face of the same kernels, not a second engine: each call is a command at a pri
 """
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +26,7 @@ from backtests.engine.kernels.state import Market
 from backtests.engine.kernels.types import COMMAND, CommandKind, OrderKind, OrderStatus, Reason, SizeKind
 from backtests.engine.portfolio.formulas import maintenance_margin
 from backtests.engine.portfolio.simulation import Simulation, build_symbol_rules
-from backtests.engine.request import DEFAULT_FEES, Instrument, MarginMode, MarginTier, TradingMarket
+from backtests.engine.request import DEFAULT_FEES, SYMBOL, Instrument, MarginMode, MarginTier, TradingMarket
 
 _ERRORS: dict[Reason, type[BacktestError]] = {
     Reason.INSUFFICIENT_MARGIN: MarginError,
@@ -35,7 +34,6 @@ _ERRORS: dict[Reason, type[BacktestError]] = {
     Reason.LEVERAGE_ABOVE_TIER: LeverageError,
     Reason.RUINED: LiquidationError,
 }
-_SYMBOL = re.compile(r"[A-Z0-9]{2,30}(_[0-9]{6})?")
 
 
 class Symbol(str):
@@ -44,7 +42,7 @@ class Symbol(str):
     __slots__ = ()
 
     def __new__(cls, name: str) -> "Symbol":
-        if not _SYMBOL.fullmatch(str(name)):
+        if not SYMBOL.fullmatch(str(name)):
             raise RequestError("symbol", "unknown_symbol", f"{name!r} is not a symbol.")
         return super().__new__(cls, name)
 

@@ -10,11 +10,12 @@ from backtests.engine.request.choices import (
     TradingMarket,
 )
 from backtests.engine.request.instrument import Instrument, MarginTier, check_tiers
-from backtests.engine.request.run_request import ParamValue, RunRequest
+from backtests.engine.request.run_request import SYMBOL, ParamValue, RunRequest
 from backtests.engine.request.timeframe import TIMEFRAME_MS, timeframe_to_ms
 
 __all__ = [
     "DEFAULT_FEES",
+    "SYMBOL",
     "TIMEFRAME_MS",
     "Bars",
     "Feed",

@@ -26,7 +26,7 @@ type ParamValue = float | int | bool | str
 MAX_LEVERAGE = 125.0
 MAX_SYMBOLS = 20
 _show = reprlib.Repr(maxlevel=2, maxstring=60).repr  # a message repeats no more of a refused value
-_SYMBOL = re.compile(r"[A-Z0-9]{2,30}(_[0-9]{6})?")
+SYMBOL = re.compile(r"[A-Z0-9]{2,30}(_[0-9]{6}|(_[A-Z0-9]{1,12})?_MY)?")  # BTCUSDT, BTCUSDT_250627, a user's BTCUSDT_MY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +197,7 @@ def _symbols(raw: Mapping[str, Any]) -> tuple[str, ...]:
         raise RequestError("symbols", "missing", "Name at least one symbol, for example BTCUSDT.")
     symbols = tuple(str(symbol).strip().upper() for symbol in given)
     for symbol in symbols:
-        if not _SYMBOL.fullmatch(symbol):
+        if not SYMBOL.fullmatch(symbol):
             raise RequestError("symbols", "unknown_symbol", f"{_show(symbol)} is not a symbol.")
     if len(set(symbols)) != len(symbols) or len(symbols) > MAX_SYMBOLS:
         raise RequestError("symbols", "bad_list", f"Name each symbol once, at most {MAX_SYMBOLS} of them.")

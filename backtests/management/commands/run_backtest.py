@@ -82,7 +82,7 @@ class Command(BaseCommand):
         source, name = _read_source(options["file"], limits), Path(options["file"]).stem
         out = _prepare_folder(options["out"])
         try:
-            request, run_data = foreground.resolve(_to_mapping(options), source)
+            request, run_data = foreground.resolve(_to_mapping(options), source, user)
         except RequestError as error:
             raise CommandError(_describe(error), returncode=2) from None
         owned = None if user is None else (user, _find_version(user, name, source))

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from marketdata.coverage import SeriesCoverage, catalogue
+from marketdata.models import Series
 
 
 class Command(BaseCommand):
@@ -16,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        found = catalogue()
+        found = catalogue(Series.objects.all())
         for coverage in found:
             self.stdout.write(json.dumps(describe(coverage)) if options["json"] else to_line(coverage))
         if not found and not options["json"]:
@@ -31,6 +32,7 @@ def describe(coverage: SeriesCoverage) -> dict[str, Any]:
         "kind": coverage.kind,
         "timeframe": coverage.timeframe,
         "origin": coverage.origin,
+        "owner": coverage.owner or None,
         "rows": coverage.n_rows,
         "first": to_iso(coverage.first_ms),
         "last": to_iso(coverage.last_ms),
@@ -50,7 +52,7 @@ def to_line(coverage: SeriesCoverage) -> str:
         (coverage.n_duplicates, "twice"),
     ]
     notes = ", ".join(f"{n} {what}" for n, what in odd if n)
-    origin = " SYNTHETIC" if coverage.is_synthetic else ""
+    origin = " SYNTHETIC" if coverage.is_synthetic else f" of {coverage.owner}" if coverage.is_private else ""
     head = f"{coverage.market:5}{coverage.symbol:12}{coverage.kind:8}{coverage.timeframe:4}{coverage.n_rows:>10} rows"
     return f"{head}  {to_iso(coverage.first_ms)} to {to_iso(coverage.last_ms)}{origin}  {notes}".rstrip()
 
