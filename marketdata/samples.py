@@ -11,9 +11,10 @@ from django.conf import settings
 
 from marketdata.arrays import TimedRows
 from marketdata.coverage import SeriesCoverage, catalogue
+from marketdata.fetch.archive import Archive, ArchiveMissing
 from marketdata.home import candle_store
 from marketdata.imports import ImportOutcome, finish_job, import_paths
-from marketdata.ingest.binance_archive import Archive, ArchiveFolder, ArchiveMissing
+from marketdata.ingest.binance_archive import ArchiveFolder
 from marketdata.ingest.errors import IngestError
 from marketdata.models import IngestJob, Series, SeriesKind, SeriesOrigin
 from marketdata.segments import SeriesKey, Source, store_rows

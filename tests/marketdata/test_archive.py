@@ -3,7 +3,8 @@ import time
 
 import pytest
 
-from marketdata.ingest.binance_archive import Archive, ArchiveError, ArchiveFolder, ArchiveMissing
+from marketdata.fetch.archive import Archive, ArchiveError, ArchiveMissing
+from marketdata.ingest.binance_archive import ArchiveFolder
 from tests.marketdata.candle_makers import make_candles, to_csv, to_zip
 
 FOLDER = ArchiveFolder("usdm", "trade", "BTCUSDT", "1m")
