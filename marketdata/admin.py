@@ -93,8 +93,8 @@ class SegmentAdmin(FileRowAdmin):
 
 @admin.register(IngestJob)
 class IngestJobAdmin(FileRowAdmin):
-    list_display = ("description", "status", "n_files_done", "n_files", "n_rows", "requested_by", "started_at")
+    list_display = ("description", "status", "n_files_done", "n_files", "n_rows", "requested_by", "created_at")
     list_filter = ("status",)
     list_select_related = ("requested_by",)
     search_fields = ("description", "log")
-    date_hierarchy = "started_at"
+    date_hierarchy = "created_at"

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from django.utils import timezone
-
 from accounts.models import User
 from marketdata.arrays import TimedRows
 from marketdata.home import candle_store
@@ -21,6 +19,10 @@ from marketdata.store import CandleStore, StoreError
 type OnProgress = Callable[[int, int, str], None]
 
 MAX_LOG_CHARS = 200_000
+
+
+class ImportStopped(Exception):
+    """Somebody asked for the end of the import; what was taken in by then stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,42 +75,74 @@ def import_paths(
 
     A file that cannot be right is refused as a whole and named in the outcome; the others are taken. The same files
     twice change nothing; other rows for a held time make a new revision. on_progress(n_done, n_total, what) is called
-    after every group of files.
+    after every group of files. A job that somebody cancels stops after the group it works on.
     """
-    description = _printable(f"Import {', '.join(str(path) for path in paths)}")[:300]
-    outcome = ImportOutcome(IngestJob.objects.create(requested_by=requested_by, description=description))
+    description = _printable(f"Import {', '.join(str(path) for path in paths)}")
+    job = IngestJob.objects.start(IngestJob.Kind.IMPORT, description, requested_by=requested_by)
+    outcome = ImportOutcome(job)
+
+    def carry(n_done: int, n_total: int, what: str) -> None:
+        if not job.beat(n_files=outcome.n_files, n_files_done=outcome.n_files_done, n_rows=outcome.n_rows):
+            raise ImportStopped("it was cancelled")
+        if on_progress:
+            on_progress(n_done, n_total, what)
+
     try:
-        groups = _plan(paths, outcome, market=market, symbol=symbol, timeframe=timeframe)
-        outcome.n_files = sum(len(group.files) for group in groups) + len(outcome.refusals)
-        store = candle_store()
-        n_seen = 0
-        for group in groups:
-            _import_group(group, store, outcome)
-            n_seen += len(group.files)
-            _save_progress(outcome)
-            if on_progress:
-                on_progress(n_seen, outcome.n_files, str(group.key))
+        take_in(paths, outcome, market=market, symbol=symbol, timeframe=timeframe, on_progress=carry)
     except BaseException as error:
+        is_cancelled = isinstance(error, ImportStopped | KeyboardInterrupt)
         outcome.refusals.append(
             Refusal("import", "stopped", f"The import stopped: {str(error) or type(error).__name__}")
         )
-        raise
-    finally:
+        finish_job(outcome, is_cancelled=is_cancelled)
+        if not isinstance(error, ImportStopped):
+            raise
+    else:
         finish_job(outcome)
     return outcome
 
 
-def finish_job(outcome: ImportOutcome) -> None:
+def take_in(
+    paths: Sequence[str | Path],
+    outcome: ImportOutcome,
+    *,
+    market: str = "",
+    symbol: str = "",
+    timeframe: str = "",
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Take files in, and add to `outcome` what came of them; whose job it is begins and ends it.
+
+    on_progress is called after every group of files, and stops the rest by raising.
+    """
+    n_refused = len(outcome.refusals)
+    groups = _plan(paths, outcome, market=market, symbol=symbol, timeframe=timeframe)
+    n_files = sum(len(group.files) for group in groups) + len(outcome.refusals) - n_refused
+    outcome.n_files += n_files
+    store = candle_store()
+    n_seen = 0
+    for group in groups:
+        _import_group(group, store, outcome)
+        n_seen += len(group.files)
+        if on_progress:
+            on_progress(n_seen, n_files, str(group.key))
+
+
+def finish_job(outcome: ImportOutcome, *, is_cancelled: bool = False) -> None:
     """Write down how the import ended."""
-    status = IngestJob.Status.SUCCEEDED if outcome.is_complete else IngestJob.Status.FAILED
-    IngestJob.objects.filter(pk=outcome.job.pk).update(
-        status=status,
-        finished_at=timezone.now(),
-        n_files=outcome.n_files,
-        n_files_done=outcome.n_files_done,
-        n_rows=outcome.n_rows,
-        log="\n".join(log_lines(outcome))[:MAX_LOG_CHARS],
-    )
+    facts = {
+        "n_files": outcome.n_files,
+        "n_files_done": outcome.n_files_done,
+        "n_rows": outcome.n_rows,
+        "log": "\n".join(log_lines(outcome))[:MAX_LOG_CHARS],
+    }
+    if is_cancelled:
+        outcome.job.cancel(**facts)
+    elif outcome.is_complete:
+        outcome.job.succeed(**facts)
+    else:
+        reason = outcome.refusals[0].message if outcome.refusals else "There was nothing to take in."
+        outcome.job.fail("refused", _printable(reason), **facts)
     outcome.job.refresh_from_db()
 
 
@@ -201,9 +235,3 @@ def _read_file(path: Path, facts: FileFacts, outcome: ImportOutcome) -> tuple[So
 def _printable(text: str) -> str:
     """Text that every database takes: names of files need not be UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
-
-
-def _save_progress(outcome: ImportOutcome) -> None:
-    IngestJob.objects.filter(pk=outcome.job.pk).update(
-        n_files=outcome.n_files, n_files_done=outcome.n_files_done, n_rows=outcome.n_rows
-    )

@@ -3,12 +3,13 @@
 The files are the truth (see store.py); these rows follow them.
 """
 
-import uuid
 from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+
+from marketdata.ingest_job import IngestJob as IngestJob
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -215,36 +216,3 @@ class Segment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.series} {self.month:%Y-%m} r{self.revision}"
-
-
-class IngestJob(models.Model):
-    class Status(models.TextChoices):
-        RUNNING = "running", "Running"
-        SUCCEEDED = "succeeded", "Succeeded"
-        FAILED = "failed", "Failed"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
-    description = models.CharField(max_length=300)
-    status = models.CharField(max_length=10, choices=Status, default=Status.RUNNING)
-    n_files = models.PositiveIntegerField(default=0)
-    n_files_done = models.PositiveIntegerField(default=0)
-    n_rows = models.PositiveIntegerField(default=0)
-    log = models.TextField(blank=True)
-    started_at = models.DateTimeField(auto_now_add=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering: ClassVar = ["-started_at"]
-        constraints: ClassVar = [
-            models.CheckConstraint(
-                condition=Q(status="running", finished_at__isnull=True)
-                | (~Q(status="running") & Q(finished_at__isnull=False)),
-                name="marketdata_ingest_job_finished_iff_finished_at",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.description} ({self.status})"

@@ -66,7 +66,8 @@ def fetch_sample(*, say: Callable[[str], None] = lambda _: None) -> Sample:
 
 def make_sample(month: dt.date = SAMPLE_MONTH) -> ImportOutcome:
     """Store the deterministic synthetic month: BTCUSDT futures 1m with funding, origin synthetic. Idempotent."""
-    outcome = ImportOutcome(IngestJob.objects.create(description=f"Make synthetic candles of {month:%Y-%m}"))
+    description = f"Make synthetic candles of {month:%Y-%m}"
+    outcome = ImportOutcome(IngestJob.objects.start(IngestJob.Kind.IMPORT, description))
     made: tuple[tuple[str, str, TimedRows], ...] = (
         (SeriesKind.TRADE.value, TIMEFRAME, make_candles(month)),
         (SeriesKind.FUNDING.value, "", make_funding(month)),

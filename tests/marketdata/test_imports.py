@@ -147,7 +147,7 @@ def test_a_death_between_file_and_row_leaves_the_old_rows_visible(tmp_path, monk
         import_paths(rest)
     assert list(Segment.objects.values()) == before
     candle_store().verify(ref_of(Segment.objects.get()))
-    assert IngestJob.objects.latest("started_at").status == IngestJob.Status.FAILED
+    assert IngestJob.objects.latest("created_at").status == IngestJob.Status.FAILED
     monkeypatch.undo()
     assert import_paths(rest).is_complete
     assert Segment.objects.get(is_current=True).n_rows == 72
