@@ -26,17 +26,33 @@ TIMEFRAME_MS: dict[str, int] = {
 }
 
 FIRST_MONDAY_MS = 4 * DAY_MS  # 1970-01-05: weeks open on Monday
+FIRST_THREE_DAYS_MS = DAY_MS  # the exchange counts its 3 days from 1970-01-02 (and so from its first, 2017-08-17)
+
+
+def opening_phase_ms(timeframe: str) -> int:
+    """What every open time of the exchange's candles leaves when divided by their length."""
+    return {"1w": FIRST_MONDAY_MS, "3d": FIRST_THREE_DAYS_MS}.get(timeframe, 0)
+
+
+def next_open_ms(timeframe: str, time_ms: int) -> int:
+    """The first open time at or after a moment."""
+    length_ms, phase_ms = TIMEFRAME_MS[timeframe], opening_phase_ms(timeframe)
+    return -(-(time_ms - phase_ms) // length_ms) * length_ms + phase_ms
+
+
+def builds(source: str, timeframe: str) -> bool:
+    """Whether candles of `source` fill those of `timeframe` evenly (or are of the same length)."""
+    return not TIMEFRAME_MS[timeframe] % TIMEFRAME_MS[source]
 
 
 def grid_phase_ms(timeframe: str, open_ms: NDArray[np.int64]) -> int:
-    """The remainder of every on-grid open time: 0, but for weeks (Monday) and 3 days (the day most rows open on)."""
+    """The remainder of every on-grid open time of held rows: of 3 days, which other sources cut otherwise, the day that
+    most of them open on."""
     length_ms = TIMEFRAME_MS[timeframe]
-    if timeframe == "1w":
-        return FIRST_MONDAY_MS
     if timeframe == "3d" and len(open_ms):
         days, counts = np.unique(open_ms % length_ms // DAY_MS, return_counts=True)
         return int(days[np.argmax(counts)]) * DAY_MS
-    return 0
+    return opening_phase_ms(timeframe)
 
 
 def is_on_grid(timeframe: str, open_ms: NDArray[np.int64], phase_ms: int = 0) -> NDArray[np.bool_]:
