@@ -3,9 +3,7 @@
 Every rule that is broken raises RequestError(field, code, message); field "" means the request as a whole.
 """
 
-import logging
 import reprlib
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,8 +23,6 @@ from marketdata.run_data import RunData
 from marketdata.services import DataUnavailable, resolve_run_data
 from strategies.models import StrategyVersion
 from strategies.params import ParamError, ParamSpec, read_warmup_bars, resolve_params
-
-logger = logging.getLogger(__name__)
 
 MAX_BARS = 6_000_000  # all symbols, warm-up and finer bars together: eleven years of 1m of one symbol
 
@@ -49,7 +45,7 @@ def request_run(user: User, raw: Mapping[str, Any], *, strategy_version: Strateg
         _check_quota(user)
         run = create_run(user, request, run_data, strategy_version)
         # Row first, then queue. If the queue does not answer, the row waits for the reaper.
-        transaction.on_commit(partial(_dispatch_quietly, run.pk))
+        transaction.on_commit(dispatcher.dispatch_quietly)
     return run
 
 
@@ -121,13 +117,6 @@ def delete_run(run: BacktestRun) -> None:
         if not n_rows and BacktestRun.objects.filter(pk=run.pk).exists():
             raise RequestError("", "run_active", "This run is not finished. Cancel it first, then delete it.")
         transaction.on_commit(partial(artifacts.delete_run_files, run.pk), robust=True)
-
-
-def _dispatch_quietly(run_id: uuid.UUID) -> None:
-    try:
-        dispatcher.dispatch(run_id)
-    except Exception:
-        logger.exception("The message of run %s was not sent; the reaper sends it again.", run_id)
 
 
 def _find_version(user: User, strategy_id: Any, number: Any) -> StrategyVersion:

@@ -4,6 +4,7 @@ from structlog.contextvars import bound_contextvars
 
 from backtests.models import BacktestRun
 from backtests.operations.attempt import run_attempt
+from backtests.operations.dispatcher import dispatch_quietly
 from backtests.operations.heartbeat import Heartbeat, stop_on_sigterm
 
 
@@ -18,3 +19,5 @@ def run_backtest(run_id: str) -> None:
         stop_on_sigterm(heartbeat),
     ):
         run_attempt(run, heartbeat)
+    if heartbeat.stop_reason != "shutdown":
+        dispatch_quietly()  # this worker is free for whoever is next

@@ -118,6 +118,7 @@ QUEUE_MARGIN_S = 120  # how much later than the run's own limit the queue would 
 Q_CLUSTER = {
     "name": "hindsight",
     "orm": "default",
+    "broker_class": "backtests.operations.broker.DatabaseBroker",
     "workers": N_WORKERS,
     "poll": 0.05,
     "queue_limit": 1,

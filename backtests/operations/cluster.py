@@ -2,14 +2,20 @@
 
 import logging
 import os
+import socket
 import sys
 from typing import Any
 
+from django.conf import settings
+from django.db import DatabaseError, connections
 from django_q import cluster
 
+from backtests.models import WorkerPool
 from backtests.operations.launch import die_with_parent
 
 logger = logging.getLogger(__name__)
+
+BEAT_S = 2.0
 
 _forking_pid = 0
 
@@ -30,6 +36,28 @@ def make_crash_only() -> None:
     """Call it in the cluster's main process before anything is forked."""
     cluster.Sentinel = CrashOnlySentinel
     os.register_at_fork(before=_note_parent, after_in_child=lambda: die_with_parent(_forking_pid))
+
+
+def run_cluster() -> None:
+    """Start the cluster and say every two seconds, in the database, that its workers are there. Returns at its end."""
+    make_crash_only()
+    running = cluster.Cluster()
+    running.start()
+    name = (
+        f"{socket.gethostname()}:{os.getppid()}"  # a cluster that is started again by the same supervisor is the same
+    )
+    while running.sentinel.is_alive():
+        try:
+            WorkerPool.objects.beat(name, settings.N_WORKERS)
+        except DatabaseError:
+            logger.warning("The pool of workers could not say that it is there; trying again.", exc_info=True)
+            connections.close_all()
+        running.sentinel.join(BEAT_S)
+    try:
+        WorkerPool.objects.filter(name=name).delete()
+    finally:
+        connections.close_all()
+    sys.exit(running.sentinel.exitcode and 1)
 
 
 def _note_parent() -> None:

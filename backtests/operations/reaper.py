@@ -12,7 +12,7 @@ from django.db import connections
 
 from backtests import artifacts
 from backtests.models import BacktestRun
-from backtests.operations.dispatcher import dispatch_pending
+from backtests.operations.dispatcher import dispatch
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def reap() -> Reaped:
         n_cancelled = BacktestRun.objects.cancel_lost()
         n_failed = BacktestRun.objects.fail_lost()
         n_requeued = BacktestRun.objects.requeue_lost()
-    reaped = Reaped(n_requeued, n_failed, n_cancelled, dispatch_pending())
+    reaped = Reaped(n_requeued, n_failed, n_cancelled, dispatch())
     if reaped != Reaped():
         logger.info("Reaped: %s", reaped)
     return reaped

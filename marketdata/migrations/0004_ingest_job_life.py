@@ -18,116 +18,171 @@ def tell_how_old_jobs_ended(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('marketdata', '0003_private_instruments'),
+        ("marketdata", "0003_private_instruments"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='ingestjob',
-            options={'ordering': ['-created_at', '-id']},
+            name="ingestjob",
+            options={"ordering": ["-created_at", "-id"]},
         ),
         migrations.RemoveConstraint(
-            model_name='ingestjob',
-            name='marketdata_ingest_job_finished_iff_finished_at',
+            model_name="ingestjob",
+            name="marketdata_ingest_job_finished_iff_finished_at",
         ),
         migrations.AddField(
-            model_name='ingestjob',
-            name='attempt',
+            model_name="ingestjob",
+            name="attempt",
             field=models.PositiveSmallIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name='ingestjob',
-            name='cancel_requested',
+            model_name="ingestjob",
+            name="cancel_requested",
             field=models.BooleanField(default=False),
         ),
         migrations.AddField(
-            model_name='ingestjob',
-            name='created_at',
+            model_name="ingestjob",
+            name="created_at",
             field=models.DateTimeField(auto_now_add=True, default=django.utils.timezone.now),
             preserve_default=False,
         ),
         migrations.AddField(
-            model_name='ingestjob',
-            name='dispatched_at',
-            field=models.DateTimeField(blank=True, help_text='Empty for commands.', null=True),
+            model_name="ingestjob",
+            name="dispatched_at",
+            field=models.DateTimeField(blank=True, help_text="Empty for commands.", null=True),
         ),
         migrations.AddField(
-            model_name='ingestjob',
-            name='failure',
+            model_name="ingestjob",
+            name="failure",
             field=models.CharField(blank=True, max_length=500),
         ),
         migrations.AddField(
-            model_name='ingestjob',
-            name='failure_code',
+            model_name="ingestjob",
+            name="failure_code",
             field=models.CharField(blank=True, max_length=32),
         ),
         migrations.AddField(
-            model_name='ingestjob',
-            name='kind',
-            field=models.CharField(choices=[('import', 'Import of files'), ('fetch', 'Fetch'), ('extend', 'Extension'), ('repair', 'Repair')], default='import', max_length=8),
+            model_name="ingestjob",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("import", "Import of files"),
+                    ("fetch", "Fetch"),
+                    ("extend", "Extension"),
+                    ("repair", "Repair"),
+                ],
+                default="import",
+                max_length=8,
+            ),
         ),
         migrations.AddField(
-            model_name='ingestjob',
-            name='lease_until',
+            model_name="ingestjob",
+            name="lease_until",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='ingestjob',
-            name='outcome',
-            field=models.JSONField(default=dict, help_text='What is held now of what was asked for, and what is missing.'),
+            model_name="ingestjob",
+            name="outcome",
+            field=models.JSONField(
+                default=dict, help_text="What is held now of what was asked for, and what is missing."
+            ),
         ),
         migrations.AddField(
-            model_name='ingestjob',
-            name='progress',
-            field=models.JSONField(default=dict, help_text='Bytes and files so far, and what is worked on.'),
+            model_name="ingestjob",
+            name="progress",
+            field=models.JSONField(default=dict, help_text="Bytes and files so far, and what is worked on."),
         ),
         migrations.AddField(
-            model_name='ingestjob',
-            name='request',
-            field=models.JSONField(default=dict, help_text='What is to be fetched; empty for files that were handed over.'),
+            model_name="ingestjob",
+            name="request",
+            field=models.JSONField(
+                default=dict, help_text="What is to be fetched; empty for files that were handed over."
+            ),
         ),
         migrations.AddField(
-            model_name='ingestjob',
-            name='stage',
+            model_name="ingestjob",
+            name="stage",
             field=models.CharField(blank=True, max_length=16),
         ),
         migrations.AddField(
-            model_name='ingestjob',
-            name='token',
-            field=models.UUIDField(blank=True, editable=False, help_text='The process that works on it or ended it.', null=True),
+            model_name="ingestjob",
+            name="token",
+            field=models.UUIDField(
+                blank=True, editable=False, help_text="The process that works on it or ended it.", null=True
+            ),
         ),
         migrations.AlterField(
-            model_name='ingestjob',
-            name='started_at',
+            model_name="ingestjob",
+            name="started_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AlterField(
-            model_name='ingestjob',
-            name='status',
-            field=models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=10),
+            model_name="ingestjob",
+            name="status",
+            field=models.CharField(
+                choices=[
+                    ("queued", "Queued"),
+                    ("running", "Running"),
+                    ("succeeded", "Succeeded"),
+                    ("failed", "Failed"),
+                    ("cancelled", "Cancelled"),
+                ],
+                default="queued",
+                max_length=10,
+            ),
         ),
         migrations.RunPython(tell_how_old_jobs_ended, migrations.RunPython.noop),
         migrations.AddIndex(
-            model_name='ingestjob',
-            index=models.Index(fields=['status', 'lease_until'], name='marketdata_job_lease'),
+            model_name="ingestjob",
+            index=models.Index(fields=["status", "lease_until"], name="marketdata_job_lease"),
         ),
         migrations.AddConstraint(
-            model_name='ingestjob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', True), ('status__in', ['queued', 'running'])), models.Q(('finished_at__isnull', False), ('status__in', ['succeeded', 'failed', 'cancelled'])), _connector='OR'), name='marketdata_ingest_job_finished_iff_finished_at'),
+            model_name="ingestjob",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("finished_at__isnull", True), ("status__in", ["queued", "running"])),
+                    models.Q(("finished_at__isnull", False), ("status__in", ["succeeded", "failed", "cancelled"])),
+                    _connector="OR",
+                ),
+                name="marketdata_ingest_job_finished_iff_finished_at",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='ingestjob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lease_until__isnull', False), ('started_at__isnull', False), ('status', 'running'), ('token__isnull', False)), models.Q(models.Q(('status', 'running'), _negated=True), ('lease_until__isnull', True)), _connector='OR'), name='marketdata_ingest_job_lease_iff_running'),
+            model_name="ingestjob",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("lease_until__isnull", False),
+                        ("started_at__isnull", False),
+                        ("status", "running"),
+                        ("token__isnull", False),
+                    ),
+                    models.Q(models.Q(("status", "running"), _negated=True), ("lease_until__isnull", True)),
+                    _connector="OR",
+                ),
+                name="marketdata_ingest_job_lease_iff_running",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='ingestjob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'failed'), models.Q(('failure_code', ''), _negated=True)), models.Q(models.Q(('status', 'failed'), _negated=True), ('failure_code', '')), _connector='OR'), name='marketdata_ingest_job_failed_iff_code'),
+            model_name="ingestjob",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("status", "failed"), models.Q(("failure_code", ""), _negated=True)),
+                    models.Q(models.Q(("status", "failed"), _negated=True), ("failure_code", "")),
+                    _connector="OR",
+                ),
+                name="marketdata_ingest_job_failed_iff_code",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='ingestjob',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'cancelled'), _negated=True), ('cancel_requested', True), _connector='OR'), name='marketdata_ingest_job_cancelled_on_request'),
+            model_name="ingestjob",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("status", "cancelled"), _negated=True), ("cancel_requested", True), _connector="OR"
+                ),
+                name="marketdata_ingest_job_cancelled_on_request",
+            ),
         ),
     ]

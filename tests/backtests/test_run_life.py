@@ -130,12 +130,15 @@ def test_sets_of_runs_say_what_their_names_say(owner, stranger, running):
     assert set(runs.visible_to(owner)) == {queued, done, running}
     assert set(runs.active()) == {queued, running, foreign}
     assert set(runs.finished()) == {done}
-    assert set(runs.undispatched()) == {queued, foreign}
-    assert set(runs.undispatched(timedelta(minutes=1))) == set()
+    assert set(runs.waiting()) == {queued, foreign}
+    assert set(runs.in_flight()) == {running}
     runs.filter(pk=queued.pk).update(dispatched_at=Now() - Value(timedelta(seconds=20)))
-    assert set(runs.undispatched()) == {foreign}
+    assert set(runs.waiting()) == {foreign}
+    assert set(runs.in_flight()) == {running, queued}
     assert set(runs.overdue(timedelta(seconds=10))) == {queued}
     assert set(runs.overdue(timedelta(seconds=30))) == set()
+    expire(running)
+    assert set(runs.in_flight()) == {queued}
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_a_queue_that_does_not_answer_loses_no_run(owner, candles, monkeypatch, 
     monkeypatch.setattr("backtests.operations.dispatcher.async_task", fail)
     with django_capture_on_commit_callbacks(execute=True):
         run = services.request_run(owner, GOOD, strategy_version=build_version(owner))
-    assert list(BacktestRun.objects.undispatched()) == [run]
+    assert list(BacktestRun.objects.waiting()) == [run]
 
 
 def test_the_latest_version_runs_unless_one_is_named(owner, candles, messages):

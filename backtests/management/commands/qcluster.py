@@ -6,7 +6,7 @@ from django_q.management.commands import qcluster
 
 # Loaded before the workers are forked: they share its memory, and the first run starts at once.
 import backtests.tasks  # noqa: F401
-from backtests.operations.cluster import make_crash_only
+from backtests.operations.cluster import make_crash_only, run_cluster
 
 
 class Command(qcluster.Command):  # type: ignore[misc]
@@ -14,5 +14,8 @@ class Command(qcluster.Command):  # type: ignore[misc]
     help = "Run the workers. Stop it with SIGTERM to the whole session: runs go back to the queue."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        make_crash_only()
-        super().handle(*args, **options)
+        if options["run_once"] or options["cluster_name"]:
+            make_crash_only()
+            super().handle(*args, **options)
+        else:
+            run_cluster()

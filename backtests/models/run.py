@@ -48,12 +48,17 @@ class BacktestRunQuerySet(models.QuerySet["BacktestRun"]):
         """Running by their rows, but their worker has not been heard of for a whole lease."""
         return self.filter(status=BacktestRun.Status.RUNNING, lease_until__lt=Now())
 
-    def undispatched(self, since: timedelta = timedelta()) -> "BacktestRunQuerySet":
-        """Queued for at least `since`, but no message was sent for them (the web died between row and queue)."""
-        return self.filter(status=BacktestRun.Status.QUEUED, dispatched_at__isnull=True, created_at__lte=Now() - since)
+    def waiting(self) -> "BacktestRunQuerySet":
+        """Queued, and no message was sent for them."""
+        return self.filter(status=BacktestRun.Status.QUEUED, dispatched_at__isnull=True)
+
+    def in_flight(self) -> "BacktestRunQuerySet":
+        """Those that occupy a worker or are about to: they run, or a message for them is under way."""
+        is_running = Q(status=BacktestRun.Status.RUNNING, lease_until__gte=Now())
+        return self.filter(is_running | Q(status=BacktestRun.Status.QUEUED, dispatched_at__isnull=False))
 
     def overdue(self, since: timedelta) -> "BacktestRunQuerySet":
-        """Queued with a message that is older than `since`: it waits in line, or it died with a cluster."""
+        """Queued with a message that is older than `since`: it waits behind others, or it died with a cluster."""
         return self.filter(status=BacktestRun.Status.QUEUED, dispatched_at__lt=Now() - since)
 
     def claim(self, run_id: uuid.UUID | str) -> "BacktestRun | None":
@@ -151,6 +156,10 @@ class BacktestRun(models.Model):
         FAILED = "failed", "Failed"
         CANCELLED = "cancelled", "Cancelled"
 
+    class Priority(models.IntegerChoices):
+        INTERACTIVE = 0, "Interactive"  # somebody looks on
+        STUDY = 1, "Study"  # one of many
+
     TERMINAL: ClassVar = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -169,6 +178,7 @@ class BacktestRun(models.Model):
 
     # Life.
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
+    priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.INTERACTIVE)
     attempt = models.PositiveSmallIntegerField(default=0)
     n_lost = models.PositiveSmallIntegerField(default=0, help_text="How many attempts ended because the worker died.")
     token = models.UUIDField(null=True, blank=True, editable=False, help_text="The attempt that holds or ended it.")
@@ -177,7 +187,7 @@ class BacktestRun(models.Model):
     cancel_requested = models.BooleanField(default=False)
     stage = models.CharField(max_length=16, blank=True)
     progress = models.JSONField(default=dict, help_text="As runner.outcome.Progress.to_json gives it.")
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -197,6 +207,7 @@ class BacktestRun(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["owner", "-created_at"], name="backtests_run_owner_recent"),
             models.Index(fields=["status", "lease_until"], name="backtests_run_lease"),
+            models.Index(fields=["priority", "created_at"], condition=Q(status="queued"), name="backtests_run_waiting"),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(

@@ -1,0 +1,6 @@
+"""Rows about runs: each run, and the pools of workers that make them."""
+
+from backtests.models.run import LEASE, LOST, MAX_LOST, BacktestRun, BacktestRunQuerySet
+from backtests.models.worker_pool import WorkerPool
+
+__all__ = ["LEASE", "LOST", "MAX_LOST", "BacktestRun", "BacktestRunQuerySet", "WorkerPool"]

@@ -1,0 +1,38 @@
+"""A pool of workers: the queue's cluster of one host, which says once in a while that it is there."""
+
+from datetime import timedelta
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Sum
+from django.db.models.functions import Now
+
+SILENCE = timedelta(seconds=8)  # a pool that was not heard of for this long is taken for gone
+
+
+class WorkerPoolQuerySet(models.QuerySet["WorkerPool"]):
+    def alive(self) -> "WorkerPoolQuerySet":
+        return self.filter(seen_at__gt=Now() - SILENCE)
+
+    def count_workers(self) -> int:
+        """How many runs all pools that are alive can make at the same time."""
+        return self.alive().aggregate(n=Sum("n_workers"))["n"] or 0
+
+    def beat(self, name: str, n_workers: int) -> None:
+        """Say that this pool is there, by the database's clock."""
+        if not self.filter(name=name).update(n_workers=n_workers, seen_at=Now()):
+            self.update_or_create(name=name, defaults={"n_workers": n_workers, "seen_at": Now()})
+
+
+class WorkerPool(models.Model):
+    name = models.CharField(max_length=120, unique=True, help_text="Host, and the process that started the pool.")
+    n_workers = models.PositiveSmallIntegerField()
+    seen_at = models.DateTimeField()
+
+    objects = WorkerPoolQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,84 @@
+"""Who is next: the order in which waiting runs are served, for the dispatcher and for those who wait.
+
+Interactive runs come before studies. Among the same kind every user has a turn before anyone has a second one, and what
+already runs for a user counts as turns that were had.
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, F, Window
+from django.db.models.functions import RowNumber
+
+from accounts.models import User
+from accounts.quotas import limits_of
+from backtests.models import BacktestRun
+
+MAX_PLACES = 5_000  # behind a longer line than this nobody is told a place
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A run in the line. `turn` counts from 1 among the owner's waiting runs of that priority."""
+
+    run_id: uuid.UUID
+    owner_id: int
+    priority: int
+    turn: int
+    created_at: datetime
+
+
+def choose_next(n_free: int) -> list[uuid.UUID]:
+    """The waiting runs that are to have the next free workers; nobody gets more at a time than the limits allow."""
+    if n_free <= 0:
+        return []
+    n_busy = count_in_flight()
+    turn = Window(RowNumber(), partition_by=[F("owner"), F("priority")], order_by=["created_at", "id"])
+    first = BacktestRun.objects.waiting().annotate(turn=turn).filter(turn__lte=n_free).order_by()
+    line = [Waiting(*row) for row in first.values_list("id", "owner", "priority", "turn", "created_at")]
+    owners = User.objects.in_bulk({waiting.owner_id for waiting in line})
+    chosen: list[uuid.UUID] = []
+    for waiting in rank(line, n_busy):
+        if len(chosen) == n_free:
+            break
+        if n_busy[waiting.owner_id] < limits_of(owners[waiting.owner_id]).max_concurrent_runs:
+            n_busy[waiting.owner_id] += 1
+            chosen.append(waiting.run_id)
+    return chosen
+
+
+def find_place(run: BacktestRun) -> int | None:
+    """Where a queued run stands in the line, 1 for the next one. None where that cannot be said.
+
+    Others may still pass it: those who have had fewer turns.
+    """
+    if run.status != BacktestRun.Status.QUEUED:
+        return None
+    ahead = BacktestRun.objects.filter(status=BacktestRun.Status.QUEUED, dispatched_at__isnull=False)
+    if run.dispatched_at is not None:
+        return 1 + ahead.filter(dispatched_at__lte=run.dispatched_at).exclude(pk=run.pk).count()
+    rows = (
+        BacktestRun.objects.waiting().order_by("created_at", "id").values_list("id", "owner", "priority", "created_at")
+    )
+    n_turns: Counter[tuple[int, int]] = Counter()
+    line = []
+    for run_id, owner_id, priority, created_at in rows[: MAX_PLACES + 1]:
+        n_turns[owner_id, priority] += 1
+        line.append(Waiting(run_id, owner_id, priority, n_turns[owner_id, priority], created_at))
+    if len(line) > MAX_PLACES:
+        return None
+    order = [waiting.run_id for waiting in rank(line, count_in_flight())]
+    return ahead.count() + order.index(run.pk) + 1 if run.pk in order else None
+
+
+def rank(line: Iterable[Waiting], n_busy: Counter[int]) -> list[Waiting]:
+    return sorted(line, key=lambda w: (w.priority, n_busy[w.owner_id] + w.turn, w.created_at, w.run_id))
+
+
+def count_in_flight() -> Counter[int]:
+    """By owner."""
+    counts = BacktestRun.objects.in_flight().order_by().values_list("owner").annotate(n=Count("pk"))
+    return Counter(dict(counts))
