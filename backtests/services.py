@@ -49,6 +49,11 @@ def request_run(user: User, raw: Mapping[str, Any], *, strategy_version: Strateg
     return run
 
 
+def request_again(user: User, run: BacktestRun) -> BacktestRun:
+    """Queue the same request of the same version on the candles that are held now. Raises RequestError."""
+    return request_run(user, {**run.request, "data_revision": ""}, strategy_version=run.strategy_version)
+
+
 def fill_warmup(raw: Mapping[str, Any], source: str) -> Mapping[str, Any]:
     """`warmup_bars` of the strategy's class, where the request names none."""
     return raw if raw.get("warmup_bars") not in (None, "") else {**raw, "warmup_bars": read_warmup_bars(source)}

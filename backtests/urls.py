@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<uuid:run_id>/live/", runs.run_live, name="run_live"),
     path("runs/<uuid:run_id>/cancel/", runs.run_cancel, name="run_cancel"),
     path("runs/<uuid:run_id>/delete/", runs.run_delete, name="run_delete"),
+    path("runs/<uuid:run_id>/again/", runs.run_again, name="run_again"),
     path("runs/<uuid:run_id>/trades/", results.run_trades, name="run_trades"),
     path("runs/<uuid:run_id>/orders/", results.run_orders, name="run_orders"),
     path("runs/<uuid:run_id>/chart/", results.run_chart, name="run_chart"),

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from backtests.data_checks import check_run, check_runs
 from backtests.engine.kernels.types import ExitReason, OrderKind, OrderStatus, Reason, SizeKind
 from backtests.engine.request import FillPolicy, LimitFill, MarginMode, PathRule, TradingMarket
 from backtests.models import BacktestRun
@@ -113,6 +114,35 @@ class FailureSerializer(serializers.Serializer[Any]):
     log_tail = serializers.ListField(child=serializers.CharField())
 
 
+class DifferenceSerializer(serializers.Serializer[Any]):
+    symbol = serializers.CharField()
+    kind = serializers.ChoiceField(choices=["candles", "finer", "mark", "funding"])
+    timeframe = serializers.CharField(allow_blank=True, help_text="Of the rows; empty for funding.")
+    n_rows_that_differ = serializers.IntegerField()
+    first_ms = serializers.IntegerField()
+    last_ms = serializers.IntegerField()
+
+
+class DataRevisedSerializer(serializers.Serializer[Any]):
+    """Whether the candles that the run has read are different now, in its span or its warm-up."""
+
+    is_revised = serializers.BooleanField()
+    is_gone = serializers.BooleanField(help_text="A series that the run has read is not held any more.")
+    n_bars_that_differ = serializers.IntegerField(allow_null=True, help_text="Null: the files cannot be compared.")
+    n_marks_that_differ = serializers.IntegerField(allow_null=True)
+    n_funding_events_that_differ = serializers.IntegerField(allow_null=True)
+    series = DifferenceSerializer(many=True)
+
+
+class RunListSerializer(serializers.ListSerializer[BacktestRun]):
+    """Looks after the data of all its runs at once."""
+
+    def to_representation(self, data: Any) -> Any:
+        runs = list(data)
+        self.context["data_checks"] = check_runs(runs)  # type: ignore[index]  # a dict, typed as a mapping
+        return super().to_representation(runs)
+
+
 class RunSerializer(serializers.ModelSerializer[BacktestRun]):
     """A run: its request, where it stands, and what came out. `summary` is what the page and the command show."""
 
@@ -120,14 +150,16 @@ class RunSerializer(serializers.ModelSerializer[BacktestRun]):
     progress = serializers.SerializerMethodField()
     failure = serializers.SerializerMethodField()
     metrics = serializers.SerializerMethodField(help_text="By name; null where not available. See /backtests/metrics/.")
+    data_revised = serializers.SerializerMethodField()
     links = serializers.SerializerMethodField()
 
     class Meta:
         model = BacktestRun
+        list_serializer_class = RunListSerializer
         fields = (
             "id", "status", "strategy", "market", "symbol", "timeframe", "from_ms", "to_ms", "request",
-            "data_revision", "cancel_requested", "progress", "attempt", "created_at", "started_at", "finished_at",
-            "failure", "is_ruined", "result_hash", "metrics", "summary", "links",
+            "data_revision", "data_revised", "cancel_requested", "progress", "attempt", "created_at", "started_at",
+            "finished_at", "failure", "is_ruined", "result_hash", "metrics", "summary", "links",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -165,6 +197,22 @@ class RunSerializer(serializers.ModelSerializer[BacktestRun]):
     @extend_schema_field(NUMBERS)
     def get_metrics(self, run: BacktestRun) -> dict[str, Any]:
         return dict(run.summary.get("metrics", {}))
+
+    @extend_schema_field(DataRevisedSerializer(allow_null=True))
+    def get_data_revised(self, run: BacktestRun) -> dict[str, Any] | None:
+        """Null while the run is not finished."""
+        checks = self.context.get("data_checks")
+        check = check_run(run) if checks is None else checks.get(run.pk)
+        if check is None:
+            return None
+        return {
+            "is_revised": check.is_revised,
+            "is_gone": check.is_gone,
+            "n_bars_that_differ": check.n_bars,
+            "n_marks_that_differ": check.n_marks,
+            "n_funding_events_that_differ": check.n_funding,
+            "series": check.differences,
+        }
 
     @extend_schema_field({"type": "object", "additionalProperties": {"type": "string", "format": "uri"}})
     def get_links(self, run: BacktestRun) -> dict[str, str]:

@@ -1,13 +1,14 @@
 """Rows of run lists and the state of a live run, from what the row knows; no file is opened."""
 
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from backtests.models import BacktestRun
+from backtests.models import BacktestRun, DataCheck
 from backtests.presentation.figures import Figure, summary_figures
-from backtests.presentation.numbers import DASH, format_number, format_seconds, format_span, iso_time
+from backtests.presentation.numbers import DASH, format_number, format_seconds, format_span, format_time, iso_time
 from strategies.params import read_warmup_bars
 
 STATUS_BADGES = {
@@ -41,9 +42,20 @@ FAILURE_WORDS = {
     "storage": "The result could not be stored",
     "internal": "Something failed on our side",
 }
+READ_AS = {"candles": "candles", "finer": "finer candles", "mark": "mark price", "funding": "funding"}
 _REPEATED = ("market", "timeframe", "initial_balance", "margin_mode", "leverage", "max_leverage", "fill", "maker_fee",
              "taker_fee", "slippage_bps", "path", "limit_fill", "participation_cap", "intrabar_timeframe", "funding",
              "seed")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Rows of one series that are different from what a run has read."""
+
+    name: str
+    n_rows: int
+    first: str
+    last: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,20 @@ class RunRow:
     stage: str
     failure: str
     is_synthetic: bool
+    data_check: DataCheck | None = None
+
+    @property
+    def is_revised(self) -> bool:
+        return self.data_check is not None and self.data_check.is_revised
+
+    @property
+    def revised(self) -> str:
+        """What of the data that it has read is different now, in words."""
+        return say_revised(self.data_check) if self.data_check is not None else ""
+
+    @property
+    def differences(self) -> list[Difference]:
+        return list_differences(self.data_check) if self.data_check is not None else []
 
     @property
     def symbols(self) -> list[str]:
@@ -101,11 +127,11 @@ class LiveState:
     log: tuple[str, ...]
 
 
-def list_rows(runs: Iterable[BacktestRun]) -> list[RunRow]:
-    return [run_row(run) for run in runs]
+def list_rows(runs: Iterable[BacktestRun], checks: Mapping[uuid.UUID, DataCheck] | None = None) -> list[RunRow]:
+    return [run_row(run, (checks or {}).get(run.pk)) for run in runs]
 
 
-def run_row(run: BacktestRun) -> RunRow:
+def run_row(run: BacktestRun, check: DataCheck | None = None) -> RunRow:
     version = run.strategy_version
     is_ruined = run.is_ruined and run.status == BacktestRun.Status.SUCCEEDED
     return RunRow(
@@ -119,7 +145,31 @@ def run_row(run: BacktestRun) -> RunRow:
         stage=STAGE_WORDS.get(run.stage, run.stage),
         failure=FAILURE_WORDS.get(run.failure_code, run.failure_code),
         is_synthetic=bool(run.summary.get("is_synthetic") or run.run_data.get("is_synthetic")),
+        data_check=check,
     )
+
+
+def say_revised(check: DataCheck) -> str:
+    """1,234 bars and 2 funding events; empty where nothing differs."""
+    if not check.is_revised:
+        return ""
+    if check.n_bars is None:
+        return "an unknown number of bars"
+    counts = ((check.n_bars, "bar"), (check.n_marks or 0, "mark price candle"), (check.n_funding or 0, "funding event"))
+    words = [f"{n:,} {what}{'' if n == 1 else 's'}" for n, what in counts if n]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def list_differences(check: DataCheck) -> list[Difference]:
+    return [
+        Difference(
+            name=f"{found['symbol']} {READ_AS[found['kind']]} {found['timeframe']}".rstrip(),
+            n_rows=found["n_rows_that_differ"],
+            first=format_time(found["first_ms"]),
+            last=format_time(found["last_ms"]),
+        )
+        for found in check.differences
+    ]
 
 
 def percent_done(progress: dict[str, Any]) -> int | None:

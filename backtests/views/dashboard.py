@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.http import AuthedRequest, HtmxRequest, is_fragment
 from accounts.models import User
 from backtests import services
+from backtests.data_checks import check_runs
 from backtests.engine.errors import RequestError
 from backtests.forms import choose_series, span_days, tradable_series
 from backtests.models import BacktestRun
@@ -28,9 +29,10 @@ def home(request: HtmxRequest) -> HttpResponse:
         return render(request, "backtests/home_landing.html")
     runs = BacktestRun.objects.visible_to(user).select_related("strategy_version__strategy")
     active = list_rows(runs.active().order_by("created_at"))
+    latest = runs.finished()[:N_LATEST]
     context = {
         "active": active,
-        "latest": list_rows(runs.finished()[:N_LATEST]),
+        "latest": list_rows(latest, check_runs(latest)),
         "n_finished": runs.finished().count(),
         "has_data": bool(tradable_series(user)),
         "poll_s": 1 if any(row.is_running for row in active) else 2,

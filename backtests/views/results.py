@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET
 from accounts.http import AuthedRequest
 from backtests.artifacts import ArtifactError
 from backtests.charts import CHART_VERSION, ChartView, draw_run
+from backtests.data_checks import check_run
 from backtests.models import BacktestRun
 from backtests.presentation import facts, figures, orders, tables
 from backtests.presentation.numbers import format_seconds, format_time
@@ -47,7 +48,7 @@ def run_detail(request: AuthedRequest, run_id: str) -> HttpResponse:
         return render(request, "backtests/run_live.html", live_context(run))
     if run.status != BacktestRun.Status.SUCCEEDED:
         return render(request, "backtests/run_failed.html", _failure_context(run))
-    context: dict[str, Any] = {"run": run, "row": run_row(run), "tabs": TABS}
+    context: dict[str, Any] = {"run": run, "row": run_row(run, check_run(run)), "tabs": TABS}
     try:
         report = load_report(run)
     except ArtifactError as error:
@@ -142,7 +143,7 @@ def _failure_context(run: BacktestRun) -> dict[str, Any]:
     failure = run.failure or {}
     return {
         "run": run,
-        "row": run_row(run),
+        "row": run_row(run, check_run(run)),
         "failure": failure,
         "title": FAILURE_WORDS.get(run.failure_code, "The run failed"),
         "duration": format_seconds((run.finished_at - run.started_at).total_seconds())

@@ -11,6 +11,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from accounts.http import AuthedRequest, is_fragment
 from backtests import services
+from backtests.data_checks import check_runs
 from backtests.engine.errors import RequestError
 from backtests.forms import RunForm, filter_runs
 from backtests.models import BacktestRun
@@ -27,7 +28,7 @@ def run_list(request: AuthedRequest) -> HttpResponse:
     runs = BacktestRun.objects.visible_to(request.user).select_related("strategy_version__strategy")
     found = filter_runs(request, runs)
     page = Paginator(found.qs, PAGE_SIZE).get_page(request.GET.get("page"))
-    rows = list_rows(page.object_list)
+    rows = list_rows(page.object_list, check_runs(page.object_list))
     context = {
         "filter": found,
         "page": page,
@@ -90,6 +91,19 @@ def run_delete(request: AuthedRequest, run_id: str) -> HttpResponse:
         return redirect("run_detail", run_id=run_id)
     messages.success(request, "The run and its result files are deleted.")
     return redirect("run_list")
+
+
+@login_required
+@require_POST
+def run_again(request: AuthedRequest, run_id: str) -> HttpResponse:
+    """The same request once more, on the candles that are held now."""
+    run = _find_run(request, run_id)
+    try:
+        new = services.request_again(request.user, run)
+    except RequestError as error:
+        messages.error(request, error.message)
+        return redirect("run_detail", run_id=run_id)
+    return redirect("run_detail", run_id=new.pk)
 
 
 def live_context(run: BacktestRun) -> dict[str, object]:
