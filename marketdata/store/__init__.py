@@ -7,8 +7,17 @@ that is the database's part.
 
 from marketdata.arrays import UNKNOWN_COUNT, CandleArrays, FundingArrays
 from marketdata.store.candle_store import CandleSource, CandleStore
-from marketdata.store.errors import SegmentDamaged, SegmentMissing, StoreError
-from marketdata.store.files import SegmentFiles
+from marketdata.store.errors import (
+    SegmentDamaged,
+    SegmentMismatch,
+    SegmentMissing,
+    StoreError,
+    StoreFull,
+    StoreRefused,
+    StoreUnreachable,
+)
+from marketdata.store.files import SegmentFiles, StoredFile
+from marketdata.store.host_cache import HostCache
 from marketdata.store.local_files import LocalFiles
 from marketdata.store.segment_ref import SegmentRef
 
@@ -18,10 +27,16 @@ __all__ = [
     "CandleSource",
     "CandleStore",
     "FundingArrays",
+    "HostCache",
     "LocalFiles",
     "SegmentDamaged",
     "SegmentFiles",
+    "SegmentMismatch",
     "SegmentMissing",
     "SegmentRef",
     "StoreError",
+    "StoreFull",
+    "StoreRefused",
+    "StoreUnreachable",
+    "StoredFile",
 ]

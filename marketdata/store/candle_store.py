@@ -1,7 +1,6 @@
 """Rows into segments and back. Nothing here knows where the bytes lie."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,13 +11,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from marketdata.arrays import WHOLE_COLUMNS, CandleArrays, FundingArrays, TimedRows
-from marketdata.store.errors import SegmentDamaged, StoreError
-from marketdata.store.files import SegmentFiles
+from marketdata.store.arrow_copies import ArrowCopies, to_numpy
+from marketdata.store.errors import SegmentDamaged, SegmentMismatch, StoreError
+from marketdata.store.files import SegmentFiles, has_right_bytes
+from marketdata.store.host_cache import HostCache
 from marketdata.store.local_files import LocalFiles
-from marketdata.store.publishing import temporary_beside
 from marketdata.store.segment_ref import SegmentRef
 
 _BEGIN_MS, _END_MS = -(2**62), 2**62
+
+type _Piece = tuple[SegmentRef, slice]
 
 
 class CandleSource(Protocol):
@@ -34,11 +36,15 @@ class CandleSource(Protocol):
 
 
 class CandleStore:
-    """Writes and reads candle files. `root` is the folder of everything mutable (HINDSIGHT_HOME)."""
+    """Writes and reads candle files. `root` is the folder of everything mutable (HINDSIGHT_HOME).
 
-    def __init__(self, root: Path, files: SegmentFiles | None = None) -> None:
+    Every method raises StoreError; nothing is read that is not what was published.
+    """
+
+    def __init__(self, root: Path, files: SegmentFiles | None = None, cache: HostCache | None = None) -> None:
         self.files: SegmentFiles = files or LocalFiles(root / "candles")
-        self.cache_folder = root / "cache" / "candles"
+        self.cache = cache or HostCache(root / "cache" / "candles")
+        self.copies = ArrowCopies(self.cache)
 
     def publish(self, rows: TimedRows) -> SegmentRef:
         """Store rows (at least one, in time order) under the hash of their file. The same rows twice are one file."""
@@ -73,67 +79,80 @@ class CandleStore:
         return self.files.n_bytes(ref.sha256)
 
     def verify(self, ref: SegmentRef) -> None:
-        """Read the file again and compare hash and row count. Raises SegmentMissing or SegmentDamaged."""
-        self._parse(ref, self.files.get(ref.sha256))
+        """Read the file again where it lies; compare its hash, its count of rows, its first and last time, their order.
+
+        Raises SegmentMissing, SegmentDamaged or SegmentMismatch.
+        """
+        stamps = to_numpy(self._parse(ref, self.files.get(ref.sha256, is_fresh=True)).column(0))
+        if not bool(np.all(np.diff(stamps) > 0)):
+            raise SegmentMismatch(f"The rows of the candle file {ref.sha256[:12]} are not in time order.")
 
     def _read(
         self, names: Sequence[str], refs: Sequence[SegmentRef], from_ms: int, to_ms: int
     ) -> dict[str, NDArray[Any]]:
         """Columns by name, the first of them the time."""
-        parts: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
-        for ref in refs:
-            if ref.last_ms < from_ms or ref.first_ms >= to_ms:
-                continue
-            table = self._map(ref)
-            stamps = _to_numpy(table.column(names[0]))
-            first, end = 0, len(stamps)
-            if ref.first_ms < from_ms or ref.last_ms >= to_ms:
-                first, end = np.searchsorted(stamps, [from_ms, to_ms])
-            for name in names:
-                parts[name].append(_to_numpy(table.column(name))[first:end])
-        return {name: _join(columns, is_whole=name in WHOLE_COLUMNS) for name, columns in parts.items()}
+        pieces = [
+            (ref, self._find_rows(ref, names[0], from_ms, to_ms))
+            for ref in refs
+            if ref.last_ms >= from_ms and ref.first_ms < to_ms
+        ]
+        columns = self._view(names, pieces[0]) if len(pieces) == 1 else self._join(names, pieces)
+        for column in columns.values():
+            column.flags.writeable = False
+        return columns
 
-    def _map(self, ref: SegmentRef) -> pa.Table:
+    def _find_rows(self, ref: SegmentRef, time: str, from_ms: int, to_ms: int) -> slice:
+        if ref.first_ms >= from_ms and ref.last_ms < to_ms:
+            return slice(0, ref.n_rows)
+        first, end = np.searchsorted(to_numpy(self._open(ref).column(time)), [from_ms, to_ms])
+        return slice(int(first), int(end))
+
+    def _view(self, names: Sequence[str], piece: _Piece) -> dict[str, NDArray[Any]]:
+        table = self._open(piece[0])
+        return {name: to_numpy(table.column(name))[piece[1]] for name in names}
+
+    def _join(self, names: Sequence[str], pieces: Sequence[_Piece]) -> dict[str, NDArray[Any]]:
+        """Copied piece by piece, so that no more than one is mapped beside the arrays: mapped pages count as memory."""
+        n_rows = sum(rows.stop - rows.start for _, rows in pieces)
+        joined: dict[str, NDArray[Any]] = {
+            name: np.empty(n_rows, np.int64 if name in WHOLE_COLUMNS else np.float64) for name in names
+        }
+        start = 0
+        for piece in pieces:
+            end = start + piece[1].stop - piece[1].start
+            for name, column in self._view(names, piece).items():
+                joined[name][start:end] = column
+            start = end
+        return joined
+
+    def _open(self, ref: SegmentRef) -> pa.Table:
         """The Arrow copy of a segment, derived (and the Parquet file checked) where it is not at hand."""
-        path = self.cache_folder / ref.sha256[:2] / f"{ref.sha256}.arrow"
-        try:
-            table = _open_arrow(path)
-            if table.num_rows == ref.n_rows:
-                return table
-        except (OSError, pa.ArrowException):
-            pass  # not derived yet, or cut short by a crash: derive it
-        table = self._parse(ref, self.files.get(ref.sha256))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_beside(path) as temporary:
-            with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-                writer.write_table(table)
-            os.replace(temporary, path)
-        return _open_arrow(path)
+        table = self.copies.open(ref.sha256)
+        if table is None:
+            table = self._parse(ref, self.files.get(ref.sha256))
+            self.copies.keep(ref.sha256, table)
+            table = self.copies.open(ref.sha256) or table  # a full disk keeps no copy: then from memory
+        _check_facts(ref, table)
+        return table
 
     @staticmethod
     def _parse(ref: SegmentRef, data: bytes) -> pa.Table:
-        if hashlib.sha256(data).hexdigest() != ref.sha256:
+        if not has_right_bytes(ref.sha256, data):
             raise SegmentDamaged(f"The candle file {ref.sha256[:12]} is damaged: its bytes do not match its name.")
-        table = pq.read_table(pa.BufferReader(data)).combine_chunks()
-        if table.num_rows != ref.n_rows:
-            raise SegmentDamaged(f"The candle file {ref.sha256[:12]} holds {table.num_rows} rows, not {ref.n_rows}.")
+        try:
+            # Not pq.read_table: that loads pyarrow's datasets first, half a second in a fresh process.
+            table = pq.ParquetFile(pa.BufferReader(data)).read().combine_chunks()
+        except (pa.ArrowException, OSError) as error:
+            raise SegmentDamaged(f"The candle file {ref.sha256[:12]} is no Parquet file.") from error
+        _check_facts(ref, table)
         return table
 
 
-def _open_arrow(path: Path) -> pa.Table:
-    with pa.memory_map(str(path)) as source:
-        return pa.ipc.open_file(source).read_all()
-
-
-def _to_numpy(column: "pa.ChunkedArray[Any]") -> NDArray[Any]:
-    if column.num_chunks == 1:
-        return column.chunk(0).to_numpy(zero_copy_only=True)
-    return column.to_numpy()
-
-
-def _join(parts: list[NDArray[Any]], *, is_whole: bool) -> NDArray[Any]:
-    if not parts:
-        return np.empty(0, np.int64 if is_whole else np.float64)
-    joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    joined.flags.writeable = False
-    return joined
+def _check_facts(ref: SegmentRef, table: pa.Table) -> None:
+    """The rows are those that `ref` speaks of. Raises SegmentMismatch."""
+    name = ref.sha256[:12]
+    if table.num_rows != ref.n_rows:
+        raise SegmentMismatch(f"The candle file {name} holds {table.num_rows} rows, not {ref.n_rows}.")
+    stamps = to_numpy(table.column(0))
+    if (int(stamps[0]), int(stamps[-1])) != (ref.first_ms, ref.last_ms):
+        raise SegmentMismatch(f"The candle file {name} does not begin and end when it should.")

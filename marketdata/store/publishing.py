@@ -1,10 +1,13 @@
 """A file appears whole or not at all: temporary name, fsync, link, fsync of the folder."""
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_TEMPORARY = "*/.*.tmp"
 
 
 @contextmanager
@@ -18,15 +21,49 @@ def temporary_beside(path: Path) -> Iterator[Path]:
 
 
 def publish_bytes(path: Path, data: bytes) -> None:
-    """Give `path` these bytes, on the disk when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Give `path` these bytes, on the disk when this returns. Raises OSError, and leaves what was there before then."""
+    make_folders(path.parent)
     with temporary_beside(path) as temporary:
         with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         _link(temporary, path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
+
+
+def make_folders(folder: Path) -> None:
+    """Like mkdir -p, and the new names last: a folder is an entry of its parent, which is written out too."""
+    if folder.is_dir():
+        return
+    make_folders(folder.parent)
+    with suppress(FileExistsError):  # another writer was first
+        folder.mkdir()
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def delete_temporaries(folder: Path, older_than_s: float, *, is_dry: bool = False) -> list[str]:
+    """Remove temporary files of writers that were killed; those written to within `older_than_s` may still be at work.
+
+    Returns their paths, relative to `folder`.
+    """
+    old_before = time.time() - older_than_s
+    found = []
+    for path in folder.glob(_TEMPORARY):
+        with suppress(FileNotFoundError):  # its writer lives
+            if path.stat().st_mtime < old_before:
+                found.append(str(path.relative_to(folder)))
+                if not is_dry:
+                    path.unlink()
+    return found
 
 
 def _link(temporary: Path, path: Path) -> None:
@@ -36,11 +73,3 @@ def _link(temporary: Path, path: Path) -> None:
         os.replace(temporary, path)
     except OSError:  # a file system without hard links
         os.replace(temporary, path)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

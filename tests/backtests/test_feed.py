@@ -159,7 +159,7 @@ def test_a_span_without_bars_is_an_error(store):
 
 def test_a_missing_file_is_an_error_of_the_data(store):
     symbol = SymbolData(RULES, "made", "1h", (store.publish(make_candles(100)),))
-    for path in (*store.files.folder.rglob("*.parquet"), *store.cache_folder.rglob("*.arrow")):
+    for path in (*store.files.folder.rglob("*.parquet"), *store.cache.folder.rglob("*.arrow")):
         path.unlink()
     with pytest.raises(DataError, match="is not in"):
         build_feed(RunData((symbol,), ""), request_for(), store)

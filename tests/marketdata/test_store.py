@@ -1,4 +1,6 @@
 import os
+import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata.arrays import CandleArrays
-from marketdata.store import CandleStore, SegmentDamaged, SegmentMissing, SegmentRef, StoreError
+from marketdata.store import (
+    CandleStore,
+    SegmentDamaged,
+    SegmentMismatch,
+    SegmentMissing,
+    SegmentRef,
+    StoreError,
+)
 from tests.marketdata.candle_makers import JANUARY_MS, make_candles, make_funding
 
 HOUR = 3_600_000
@@ -100,21 +109,42 @@ def test_a_broken_copy_is_derived_again(tmp_path):
     assert store.read_candles([ref]).has_same_rows(make_candles())
 
 
-@pytest.mark.parametrize("step", ["fsync", "link"])
-def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch, step):
-    def fail(*args):
-        raise OSError(28, "No space left on device")
-
-    store = CandleStore(tmp_path)
-    monkeypatch.setattr(os, step, fail)
-    if step == "link":
-        monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="No space left"):
-        store.publish(make_candles())
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-
-
 def test_a_file_system_without_hard_links_works_too(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", lambda *args: (_ for _ in ()).throw(OSError(1, "Operation not permitted")))
     store = CandleStore(tmp_path)
     store.verify(store.publish(make_candles()))
+
+
+@pytest.mark.parametrize("fact", ["n_rows", "first_ms", "last_ms"])
+def test_a_file_that_holds_other_rows_than_is_said_of_it_is_not_read(tmp_path, fact):
+    store = CandleStore(tmp_path)
+    ref = store.publish(make_candles())
+    lie = replace(ref, **{fact: getattr(ref, fact) + 1})
+    for _ in range(2):  # from the file, then from its copy
+        with pytest.raises(SegmentMismatch):
+            store.read_candles([lie])
+        store.read_candles([ref])
+    with pytest.raises(SegmentMismatch):
+        store.verify(lie)
+
+
+def test_columns_that_are_joined_take_no_more_than_their_arrays(tmp_path):
+    """No more than one segment is mapped or held beside the arrays."""
+    store = CandleStore(tmp_path)
+    month, names = 31 * 24, ("open_ms", "close")
+    refs = [store.publish(make_candles(month, first_ms=JANUARY_MS + i * month * HOUR)) for i in range(12)]
+    open_at_once, most = [], []
+    opened = store.copies.open
+
+    def count(name):
+        table = opened(name)
+        if table is not None:
+            open_at_once.append(weakref.ref(table))
+            most.append(sum(seen() is not None for seen in open_at_once))
+        return table
+
+    store.read_columns(names, refs)
+    store.copies.open = count
+    columns = store.read_columns(names, refs)
+    assert len(columns["close"]) == 12 * month
+    assert max(most) <= 2

@@ -1,0 +1,76 @@
+"""Copies on a host: bounded, checked, and gone at any time without harm."""
+
+import os
+import time
+
+from marketdata.store import CandleStore, HostCache
+from marketdata.store.publishing import delete_temporaries
+from tests.marketdata.candle_makers import JANUARY_MS, make_candles
+from tests.marketdata.disks import files_in
+
+YEAR = 365 * 86_400_000
+
+
+def store_of(folder, max_bytes):
+    return CandleStore(folder, cache=HostCache(folder / "cache", max_bytes))
+
+
+def test_a_copy_whose_bytes_have_changed_is_not_used(tmp_path):
+    CandleStore(tmp_path).read_candles([ref := CandleStore(tmp_path).publish(make_candles(500))])
+    [copy] = (tmp_path / "cache").rglob("*.arrow")
+    data = bytearray(copy.read_bytes())
+    data[len(data) // 2] ^= 1
+    copy.unlink()  # a mapped file is never changed in place
+    copy.write_bytes(data)
+    assert CandleStore(tmp_path).read_candles([ref]).has_same_rows(make_candles(500))
+    assert copy.read_bytes() != data
+
+
+def test_a_copy_of_other_rows_under_this_name_is_not_used(tmp_path):
+    store = CandleStore(tmp_path)
+    one, other = store.publish(make_candles(20)), store.publish(make_candles(20, price=500.0))
+    store.read_candles([one])
+    path = store.copies.path_of(other.sha256)
+    path.parent.mkdir()
+    os.replace(store.copies.path_of(one.sha256), path)
+    assert store.read_candles([other]).has_same_rows(make_candles(20, price=500.0))
+
+
+def test_the_least_recently_used_copies_go_first(tmp_path):
+    store = store_of(tmp_path, 10**9)
+    refs = [store.publish(make_candles(500, first_ms=JANUARY_MS + i * YEAR)) for i in range(10)]
+    for age, ref in enumerate(refs):
+        store.read_candles([ref])
+        os.utime(store.copies.path_of(ref.sha256), (time.time() - 10_000 + age,) * 2)
+    store.read_candles(refs[:1])  # used again
+    store.cache.max_bytes = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.arrow")) - 1
+    assert store.cache.evict() == 2  # down to nine tenths
+    kept = [ref for ref in refs if store.copies.path_of(ref.sha256).is_file()]
+    assert kept == [refs[0], *refs[3:]]
+
+
+def test_what_is_kept_stays_within_its_limit_whatever_is_read(tmp_path):
+    store = store_of(tmp_path, 200_000)
+    refs = [store.publish(make_candles(500, first_ms=JANUARY_MS + i * YEAR)) for i in range(30)]
+    for _ in range(2):
+        assert len(store.read_candles(refs)) == 15_000
+        assert sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.arrow")) <= 200_000
+
+
+def test_an_array_outlives_the_copy_that_it_was_mapped_from(tmp_path):
+    store = CandleStore(tmp_path)
+    ref = store.publish(make_candles(500))
+    rows = store.read_candles([ref])
+    store.copies.path_of(ref.sha256).unlink()
+    assert rows.has_same_rows(make_candles(500))
+
+
+def test_only_old_leftovers_of_writers_are_removed(tmp_path):
+    for name, age in (("old", 7_200), ("new", 60)):
+        path = tmp_path / "ab" / f".{name}.tmp"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        os.utime(path, (time.time() - age,) * 2)
+    assert delete_temporaries(tmp_path, 3_600, is_dry=True) == ["ab/.old.tmp"]
+    assert delete_temporaries(tmp_path, 3_600) == ["ab/.old.tmp"]
+    assert files_in(tmp_path) == ["ab/.new.tmp"]
