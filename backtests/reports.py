@@ -28,6 +28,7 @@ from backtests.run_report import (
     StrategyFacts,
 )
 from backtests.runner.outcome import RunOutcome
+from marketdata.reading import read_timeframe
 from marketdata.run_data import RunData
 from marketdata.store import CandleStore
 
@@ -96,10 +97,10 @@ def load_bars(report: RunReport) -> Bars:
     Raises marketdata.store.StoreError when a file is missing or damaged.
     """
     request = report.request
-    refs = RunData.from_json(report.run_data).symbols[0].candles
-    candles = CandleStore(Path(settings.HOME)).read_candles(refs, request.from_ms, request.to_ms)
+    files = RunData.from_json(report.run_data).symbols[0].bar_files
+    names = ("open_ms", "open", "high", "low", "close", "volume", "n_trades")
     return Bars(
-        candles.open_ms, candles.open, candles.high, candles.low, candles.close, candles.volume, candles.n_trades
+        **read_timeframe(CandleStore(Path(settings.HOME)), files, names, request.from_ms, request.to_ms).columns
     )
 
 

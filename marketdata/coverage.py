@@ -44,6 +44,11 @@ class SeriesCoverage:
     n_bytes: int
     n_segments: int
     revision: str
+    built_from: str = ""  # the timeframe of the held rows, where these candles are built of them
+
+    @property
+    def source_timeframe(self) -> str:
+        return self.built_from or self.timeframe
 
     @property
     def is_synthetic(self) -> bool:

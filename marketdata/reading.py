@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from marketdata.aggregation import BuiltCandles, build_candles
 from marketdata.store import CandleSource, SegmentRef
-from marketdata.timeframes import DAY_MS, TIMEFRAME_MS, grid_phase_ms, is_on_grid, next_open_ms
+from marketdata.timeframes import DAY_MS, TIMEFRAME_MS, grid_phase_ms, is_on_grid, last_close_ms, next_open_ms
 
 type Columns = dict[str, NDArray[Any]]
 
@@ -39,11 +39,18 @@ class CandleFiles:
         is held: a part of a candle at either end of it is none."""
         if not self.is_built or not self.refs:
             return from_ms, to_ms
-        length_ms = TIMEFRAME_MS[self.timeframe]
         held_to_ms = self.refs[-1].last_ms + TIMEFRAME_MS[self.source_timeframe]
-        end_ms = next_open_ms(self.timeframe, held_to_ms + 1) - length_ms
+        end_ms = last_close_ms(self.timeframe, held_to_ms)
         first_ms = next_open_ms(self.timeframe, max(from_ms, self.refs[0].first_ms))
         return first_ms, max(first_ms, min(next_open_ms(self.timeframe, to_ms), end_ms))
+
+    def count_cut(self, from_ms: int, to_ms: int) -> int:
+        """How many candles that open in [from_ms, to_ms) clip leaves out."""
+        if not self.is_built:
+            return 0
+        first_ms, end_ms = self.clip(from_ms, to_ms)
+        asked_ms = next_open_ms(self.timeframe, to_ms) - next_open_ms(self.timeframe, from_ms)
+        return (asked_ms - (end_ms - first_ms)) // TIMEFRAME_MS[self.timeframe]
 
 
 def read_timeframe(

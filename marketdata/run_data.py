@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from marketdata.reading import CandleFiles
 from marketdata.rules import InstrumentRules
 from marketdata.store import SegmentRef
 
@@ -19,7 +20,11 @@ class RunWarning:
 
 @dataclass(frozen=True, slots=True)
 class SymbolData:
-    """The files of one symbol that a run reads. Gaps are half-open [from_ms, to_ms) stretches without candles."""
+    """The files of one symbol that a run reads. Gaps are half-open [from_ms, to_ms) stretches without candles.
+
+    `candles` and `fine` hold rows of their source timeframes, from which the bars and the finer bars are built where
+    that is another one; `series_name` is the series of `candles`.
+    """
 
     rules: InstrumentRules
     series_name: str
@@ -32,6 +37,20 @@ class SymbolData:
     funding: tuple[SegmentRef, ...] = ()
     n_rows_in_span: int = 0
     gaps: tuple[tuple[int, int], ...] = ()
+    source_timeframe: str = ""  # empty: `timeframe`
+    fine_source_timeframe: str = ""  # empty: `fine_timeframe`
+
+    @property
+    def bar_files(self) -> CandleFiles:
+        return CandleFiles(self.candles, self.source_timeframe or self.timeframe, self.timeframe)
+
+    @property
+    def fine_files(self) -> CandleFiles:
+        return CandleFiles(self.fine, self.fine_source_timeframe or self.fine_timeframe, self.fine_timeframe)
+
+    @property
+    def mark_files(self) -> CandleFiles:
+        return CandleFiles(self.mark, self.mark_timeframe, self.mark_timeframe)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -46,11 +65,13 @@ class SymbolData:
             "funding": [ref.to_json() for ref in self.funding],
             "n_rows_in_span": self.n_rows_in_span,
             "gaps": [list(gap) for gap in self.gaps],
+            "source_timeframe": self.source_timeframe,
+            "fine_source_timeframe": self.fine_source_timeframe,
         }
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Self:
-        """Reads what older versions have stored, too: they knew no finer candles."""
+        """Reads what older versions have stored, too: they knew no finer and no built candles."""
         return cls(
             rules=InstrumentRules.from_json(raw["rules"]),
             series_name=raw["series_name"],
@@ -63,6 +84,8 @@ class SymbolData:
             funding=tuple(map(SegmentRef.from_json, raw["funding"])),
             n_rows_in_span=raw["n_rows_in_span"],
             gaps=tuple((first, end) for first, end in raw["gaps"]),
+            source_timeframe=raw.get("source_timeframe", ""),
+            fine_source_timeframe=raw.get("fine_source_timeframe", ""),
         )
 
 
@@ -97,14 +120,20 @@ class RunData:
 def compute_data_revision(symbols: Iterable[SymbolData]) -> str:
     """SHA-256 over the ordered hashes of every segment that a run reads: candles, mark, funding, symbol by symbol.
 
-    Finer candles are in it where a run has any, so that runs without them keep the revision they always had.
+    Finer candles, and what candles are built from, are in it where a run has any, so that runs without them keep the
+    revision they always had.
     """
     digest = hashlib.sha256()
     for symbol in symbols:
-        kinds = [("candles", symbol.candles), ("mark", symbol.mark), ("funding", symbol.funding)]
+        candles = "candles" + _say_source(symbol.bar_files)
+        kinds = [(candles, symbol.candles), ("mark", symbol.mark), ("funding", symbol.funding)]
         if symbol.fine_timeframe:
-            kinds.append((f"finer {symbol.fine_timeframe}", symbol.fine))
+            kinds.append((f"finer {symbol.fine_timeframe}{_say_source(symbol.fine_files)}", symbol.fine))
         for name, refs in kinds:
             digest.update(f"{symbol.rules.market} {symbol.rules.symbol} {name} {symbol.timeframe}\n".encode())
             digest.update("".join(f"{ref.sha256}\n" for ref in refs).encode())
     return digest.hexdigest()
+
+
+def _say_source(files: CandleFiles) -> str:
+    return f" of {files.source_timeframe}" if files.is_built else ""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accounts.models import User
-from marketdata.choosing import RunSpan, as_utc, choose_series, find_refs
+from marketdata.choosing import RunSpan, as_utc, choose_fine_series, choose_series, find_files
 from marketdata.contract_files import find_funding, find_mark
 from marketdata.coverage import SeriesCoverage, catalogue, default_span
 from marketdata.defaults import load_fee_presets
@@ -16,8 +16,10 @@ from marketdata.home import candle_store
 from marketdata.imports import ImportOutcome, import_paths
 from marketdata.instruments import choose_rules, load_instruments
 from marketdata.models import Instrument, Market, Series, SeriesKind
+from marketdata.offers import offered_timeframes
+from marketdata.reading import CandleFiles, read_timeframe
 from marketdata.run_data import RunData, RunWarning, SymbolData, compute_data_revision
-from marketdata.store import SegmentRef, StoreError
+from marketdata.store import CandleStore, StoreError
 from marketdata.timeframes import TIMEFRAME_MS, find_gaps, grid_phase_ms, is_filled, is_on_grid
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "import_paths",
     "load_fee_presets",
     "load_instruments",
+    "offered_timeframes",
     "resolve_run_data",
 ]
 
@@ -51,9 +54,11 @@ def resolve_run_data(
 ) -> RunData:
     """Pin the files, rules and warnings of a run over [from_ms, to_ms) UTC.
 
-    A series of exactly `timeframe` is used; the exchange's own before a synthetic one. With `intrabar_timeframe`, the
-    finer candles of the span too, of the same origin. Missing funding, marks that cover a part only, gaps and short
-    warm-up are warnings. `user` may use private symbols of their own, nobody else's.
+    The bars are candles of `timeframe`, or built from shorter ones: of the series that cover the span, the exchange's
+    before a synthetic one, the finest that lacks no more than any other (docs/concepts/timeframes.md). With
+    `intrabar_timeframe`, the finer candles of the span too, of the same series where they fit. Missing funding, marks
+    that cover a part only, gaps, bars that lack candles and short warm-up are warnings. `user` may use private symbols
+    of their own, nobody else's.
 
     Raises DataUnavailable: symbols/unknown_symbol, symbols/no_margin_tiers, symbols/no_filters, symbols/data_damaged,
     timeframe|intrabar_timeframe/no_such_series, from|to|intrabar_timeframe/span_not_covered,
@@ -108,10 +113,10 @@ def _resolve_symbol(
     if rules.tiers_as_of > day.isoformat():
         text = f"The earliest margin tiers known of {symbol} are of {rules.tiers_as_of}, after the start of the run."
         warnings.append(RunWarning("tiers_after_span", text))
-    refs = find_refs(series, span.warmup_from_ms, span.to_ms)
+    files = find_files(series, span.timeframe, span.warmup_from_ms, span.to_ms)
     try:
-        bars, gaps = _count_rows(symbol, refs, span, warnings)
-        fine_refs, finest = _find_fine(instrument, series, bars, span, warnings)
+        bars, gaps = _count_bars(symbol, files, span, warnings)
+        fine, finest = _find_fine(instrument, series, bars, span, warnings)
         mark_refs, mark_timeframe = find_mark(instrument, series, finest, span, warnings)
     except StoreError as error:
         raise DataUnavailable("symbols", "data_damaged", f"The candles of {symbol} cannot be read: {error}") from error
@@ -120,40 +125,46 @@ def _resolve_symbol(
         rules=rules,
         series_name=str(series),
         timeframe=span.timeframe,
-        candles=refs,
-        fine=fine_refs,
+        candles=files.refs,
+        fine=fine.refs,
         fine_timeframe=span.fine_timeframe,
         mark=mark_refs,
         mark_timeframe=mark_timeframe,
         funding=find_funding(instrument, series, span, warnings) if is_funded else (),
         n_rows_in_span=len(bars),
         gaps=gaps,
+        source_timeframe=files.source_timeframe,
+        fine_source_timeframe=fine.source_timeframe,
     )
 
 
-def _count_rows(
-    symbol: str, refs: tuple[SegmentRef, ...], span: RunSpan, warnings: list[RunWarning]
+def _count_bars(
+    symbol: str, files: CandleFiles, span: RunSpan, warnings: list[RunWarning]
 ) -> tuple[Times, tuple[tuple[int, int], ...]]:
     """Open times of the span's bars and the gaps between them; appends what a reader must know."""
-    columns = span.store.read_columns(("open_ms", "volume"), refs, span.warmup_from_ms, span.to_ms)
-    open_ms, volume = columns["open_ms"], columns["volume"]
-    phase_ms = grid_phase_ms(span.timeframe, open_ms)
-    fits = is_on_grid(span.timeframe, open_ms, phase_ms)
+    timeframe, length_ms = span.timeframe, TIMEFRAME_MS[span.timeframe]
+    built = read_timeframe(span.store, files, ("open_ms", "volume"), span.warmup_from_ms, span.to_ms)
+    open_ms = built.columns["open_ms"]
     in_span = open_ms >= span.from_ms
-    bars = open_ms[fits & in_span]
+    bars = open_ms[in_span]
     if not len(bars):
         text = f"There is no candle of {symbol} between {as_utc(span.from_ms)} and {as_utc(span.to_ms)} (UTC)."
         raise DataUnavailable("from", "no_candles", text)
-    gaps = find_gaps(span.timeframe, bars, span.from_ms, span.to_ms, phase_ms)
-    n_missing = sum(end - start for start, end in gaps) // TIMEFRAME_MS[span.timeframe]
-    n_off_grid = int(np.count_nonzero(~fits & in_span))
-    n_idle = int(np.count_nonzero(volume[fits & in_span] == 0))
-    n_warmup_missing = (span.from_ms - span.warmup_from_ms) // TIMEFRAME_MS[span.timeframe] - int(
-        np.count_nonzero(fits & ~in_span)
-    )
+    whole = files.clip(span.from_ms, span.to_ms)
+    gaps = find_gaps(timeframe, bars, *whole, grid_phase_ms(timeframe, open_ms))
+    n_missing = sum(end - start for start, end in gaps) // length_ms
+    n_cut = files.count_cut(span.from_ms, span.to_ms)
+    n_off_grid = _count_off_grid(files, span.store, *whole)
+    n_idle = int(np.count_nonzero(built.columns["volume"][in_span] == 0))
+    n_incomplete = int(np.count_nonzero(built.n_rows[in_span] < files.n_per_candle))
+    n_warmup_missing = (span.from_ms - span.warmup_from_ms) // length_ms - int(np.count_nonzero(~in_span))
+    source = files.source_timeframe
+    lacks = f"{n_incomplete} {timeframe} bars of {symbol} lack some of their {source} candles"
     for n, code, text in (
         (n_missing, "gaps", f"{n_missing} candles of {symbol} are missing, in {len(gaps)} stretches of the span."),
-        (n_off_grid, "off_grid", f"{n_off_grid} candles of {symbol} open off the {span.timeframe} grid: left out."),
+        (n_cut, "cut_bars", f"{symbol} is held for a part of {n_cut} {timeframe} bars of the span: they are left out."),
+        (n_incomplete, "incomplete_bars", f"{lacks}: they are built from the others."),
+        (n_off_grid, "off_grid", f"{n_off_grid} candles of {symbol} open off the {source} grid: left out."),
         (n_idle, "no_trade_bars", f"{n_idle} bars of {symbol} are without trades: no order fills on them."),
         (n_warmup_missing, "short_warmup", f"{symbol} lacks {n_warmup_missing} of the warm-up bars asked for."),
     ):
@@ -162,28 +173,21 @@ def _count_rows(
     return bars, gaps
 
 
+def _count_off_grid(files: CandleFiles, store: CandleStore, from_ms: int, to_ms: int) -> int:
+    open_ms = store.read_columns(("open_ms",), files.refs, from_ms, to_ms)["open_ms"]
+    timeframe = files.source_timeframe
+    return int(np.count_nonzero(~is_on_grid(timeframe, open_ms, grid_phase_ms(timeframe, open_ms))))
+
+
 def _find_fine(
     instrument: Instrument, series: Series, bars: Times, span: RunSpan, warnings: list[RunWarning]
-) -> tuple[tuple[SegmentRef, ...], Times]:
+) -> tuple[CandleFiles, Times]:
     """The finer candles of the span and their open times; without any asked for, none and the bars themselves."""
-    if not span.fine_timeframe:
-        return (), bars
     symbol, timeframe = instrument.symbol, span.fine_timeframe
-    held = catalogue(instrument.series.filter(kind=SeriesKind.TRADE, origin=series.origin))
-    fine = next((coverage for coverage in held if coverage.timeframe == timeframe), None)
-    if fine is None:
-        names = ", ".join(coverage.timeframe for coverage in held)
-        text = f"No finer candles of {symbol} at {timeframe} are held. {symbol} is held at {names}."
-        raise DataUnavailable("intrabar_timeframe", "no_such_series", text)
-    if not fine.covers(span.from_ms, span.to_ms):
-        text = (
-            f"The finer candles of {symbol} at {timeframe} are held from {as_utc(fine.first_ms)} "
-            f"to {as_utc(fine.end_ms)} (UTC), which is not the whole span."
-        )
-        raise DataUnavailable("intrabar_timeframe", "span_not_covered", text)
-    refs = find_refs(Series.objects.get(pk=fine.series_id), span.from_ms, span.to_ms)
-    open_ms = span.store.read_columns(("open_ms",), refs, span.from_ms, span.to_ms)["open_ms"]
-    open_ms = open_ms[is_on_grid(timeframe, open_ms, grid_phase_ms(timeframe, open_ms))]
+    if not timeframe:
+        return CandleFiles((), "", ""), bars
+    files = find_files(choose_fine_series(instrument, series, span), timeframe, span.from_ms, span.to_ms)
+    open_ms = read_timeframe(span.store, files, ("open_ms",), span.from_ms, span.to_ms).columns["open_ms"]
     is_whole = is_filled(bars, TIMEFRAME_MS[span.timeframe], open_ms, TIMEFRAME_MS[timeframe])
     if n := int(np.count_nonzero(~is_whole)):
         text = (
@@ -191,4 +195,4 @@ def _find_fine(
             " there, or in the bar itself where there are none."
         )
         warnings.append(RunWarning("finer_gaps", text))
-    return refs, open_ms
+    return files, open_ms

@@ -40,6 +40,11 @@ def next_open_ms(timeframe: str, time_ms: int) -> int:
     return -(-(time_ms - phase_ms) // length_ms) * length_ms + phase_ms
 
 
+def last_close_ms(timeframe: str, time_ms: int) -> int:
+    """The last moment, at or before another, at which a candle closes."""
+    return next_open_ms(timeframe, time_ms + 1) - TIMEFRAME_MS[timeframe]
+
+
 def builds(source: str, timeframe: str) -> bool:
     """Whether candles of `source` fill those of `timeframe` evenly (or are of the same length)."""
     return not TIMEFRAME_MS[timeframe] % TIMEFRAME_MS[source]

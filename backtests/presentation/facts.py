@@ -100,6 +100,7 @@ def list_data_facts(report: RunReport) -> list[Fact]:
         name = rules["symbol"]
         facts += [
             (f"{name} series", symbol["series_name"]),
+            (f"{name} bars", _say_bars(symbol)),
             (f"{name} rows in the span", f"{symbol['n_rows_in_span']:,}, {len(symbol['gaps'])} gaps"),
             (
                 f"{name} filters",
@@ -112,10 +113,18 @@ def list_data_facts(report: RunReport) -> list[Fact]:
             text = f"{n_tiers} tiers as of {rules['tiers_as_of']}, liquidation fee {fee}"
             facts.append((f"{name} margin tiers", text))
         if finer := symbol.get("fine_timeframe"):
-            facts.append((f"{name} finer candles", f"{finer}, for the path inside a bar"))
+            source = symbol.get("fine_source_timeframe") or finer
+            text = finer if source == finer else f"{finer} built from {source} candles"
+            facts.append((f"{name} finer candles", f"{text}, for the path inside a bar"))
         if rules["tiers"]:
             facts.append((f"{name} mark price", _say_mark(symbol, report)))
     return facts
+
+
+def _say_bars(symbol: dict[str, Any]) -> str:
+    timeframe = symbol["timeframe"]
+    source = symbol.get("source_timeframe") or timeframe
+    return f"{timeframe} candles as held" if source == timeframe else f"{timeframe} bars built from {source} candles"
 
 
 def _say_mark(symbol: dict[str, Any], report: RunReport) -> str:

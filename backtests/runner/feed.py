@@ -16,10 +16,11 @@ from backtests.engine.request import (
     RunRequest,
     SymbolFeed,
 )
+from marketdata.reading import CandleFiles, read_timeframe
 from marketdata.rules import InstrumentRules
 from marketdata.run_data import RunData, SymbolData
-from marketdata.store import CandleSource, SegmentRef, StoreError
-from marketdata.timeframes import TIMEFRAME_MS, grid_phase_ms, is_filled, is_on_grid
+from marketdata.store import CandleSource, StoreError
+from marketdata.timeframes import TIMEFRAME_MS, is_filled
 
 PATH_COLUMNS = ("open_ms", "open", "high", "low", "close", "volume")
 BAR_COLUMNS = (*PATH_COLUMNS, "n_trades")
@@ -29,7 +30,8 @@ ROUND_MS = 1_000  # funding stamps jitter by some ms
 def build_feed(run_data: RunData, request: RunRequest, store: CandleSource) -> Feed:
     """The engine's feed of a run: per symbol the warm-up bars and those of the span, in time order.
 
-    Candles off the timeframe's grid are no bars. Finer bars are there if the request asks for them, for the span only.
+    Bars and finer bars that the run's data builds from shorter candles are built here, whole ones only. Candles off
+    their grid are no bars and in none. Finer bars are there if the request asks for them, for the span only.
     Mark bars no longer than the finest bars are there, for those finest bars that they fill.
     Raises DataError for missing or damaged files, for a symbol without bars in the span, or without finer bars.
     """
@@ -46,17 +48,17 @@ def build_feed(run_data: RunData, request: RunRequest, store: CandleSource) -> F
 def _build_symbol(data: SymbolData, request: RunRequest, store: CandleSource) -> SymbolFeed:
     symbol = data.rules.symbol
     warmup_from_ms = request.from_ms - request.warmup_bars * request.timeframe_ms
-    bars = _read_bars(store, BAR_COLUMNS, data.candles, request.timeframe, (warmup_from_ms, request.to_ms))
+    bars = _read_bars(store, BAR_COLUMNS, data.bar_files, (warmup_from_ms, request.to_ms))
     if bars is None or bars.open_ms[-1] < request.from_ms:
         raise DataError(f"There is no {request.timeframe} candle of {symbol} in the span.")
     span_ms = (request.from_ms, request.to_ms)
     fine = None
     if request.intrabar_timeframe:
         if data.fine_timeframe == request.intrabar_timeframe:
-            fine = _read_bars(store, PATH_COLUMNS, data.fine, data.fine_timeframe, span_ms)
+            fine = _read_bars(store, PATH_COLUMNS, data.fine_files, span_ms)
         if fine is None:
             raise DataError(f"There is no finer candle of {symbol} at {request.intrabar_timeframe} in the span.")
-    marks = _read_bars(store, PATH_COLUMNS, data.mark, data.mark_timeframe, span_ms) if data.mark else None
+    marks = _read_bars(store, PATH_COLUMNS, data.mark_files, span_ms) if data.mark else None
     finest, length_ms = bars.open_ms, request.timeframe_ms
     if fine is not None and request.intrabar_timeframe:
         finest, length_ms = fine.open_ms, TIMEFRAME_MS[request.intrabar_timeframe]
@@ -69,19 +71,15 @@ def _build_symbol(data: SymbolData, request: RunRequest, store: CandleSource) ->
     )
 
 
-def _read_bars(
-    store: CandleSource, names: Sequence[str], refs: Sequence[SegmentRef], timeframe: str, span_ms: tuple[int, int]
-) -> Bars | None:
-    """Read-only bars of the half-open span, on the grid; None where there are none."""
-    columns = store.read_columns(names, refs, *span_ms)
-    open_ms = columns["open_ms"]
-    on_grid = is_on_grid(timeframe, open_ms, grid_phase_ms(timeframe, open_ms))
-    return _take(columns, on_grid) if bool(np.any(on_grid)) else None
+def _read_bars(store: CandleSource, names: Sequence[str], files: CandleFiles, span_ms: tuple[int, int]) -> Bars | None:
+    """Read-only bars of the half-open span; None where there are none."""
+    columns = read_timeframe(store, files, names, *span_ms).columns
+    return _take(columns, None) if len(columns["open_ms"]) else None
 
 
-def _take(columns: Mapping[str, NDArray[Any]], chosen: NDArray[np.bool_]) -> Bars:
+def _take(columns: Mapping[str, NDArray[Any]], chosen: NDArray[np.bool_] | None) -> Bars:
     """Without a copy where all are chosen: a year of minutes has 25 MB."""
-    if not bool(np.all(chosen)):
+    if chosen is not None and not bool(np.all(chosen)):
         columns = {name: column[chosen] for name, column in columns.items()}
     for column in columns.values():
         column.flags.writeable = False

@@ -189,16 +189,27 @@ def test_finer_candles_of_the_span_are_pinned(quarters):
     assert codes(run_data) == codes(plain)
     assert RunData.from_json(json.loads(json.dumps(run_data.to_json()))) == run_data
     assert plain.data_revision != run_data.data_revision
-    hold(replace(quarters, volume=quarters.volume + 1), timeframe="15m")
-    assert resolve(warmup_bars=5).data_revision == plain.data_revision
-    assert resolve(warmup_bars=5, intrabar_timeframe="15m").data_revision != run_data.data_revision
 
 
-def test_run_data_that_knows_no_finer_candles_still_loads(january):
+def test_finer_candles_are_in_the_revision_of_the_runs_that_read_them(january, quarters):
+    hold(quarters.take(np.arange(len(quarters)) != 400), timeframe="15m", symbol="ETHUSDT")
+    hold(make_candles(24 * 31), symbol="ETHUSDT")  # whole, so the bars come from them
+    before = [resolve(symbols=("ETHUSDT",), intrabar_timeframe=fine) for fine in (None, "15m")]
+    assert [row.symbols[0].source_timeframe for row in before] == ["1h", "1h"]
+    revised = replace(quarters, volume=quarters.volume + 1).take(np.arange(len(quarters)) != 400)
+    hold(revised, timeframe="15m", symbol="ETHUSDT")
+    after = [resolve(symbols=("ETHUSDT",), intrabar_timeframe=fine) for fine in (None, "15m")]
+    assert before[0].data_revision == after[0].data_revision
+    assert before[1].data_revision != after[1].data_revision
+
+
+def test_run_data_of_older_versions_still_loads(january):
     raw = resolve().to_json()
     for symbol in raw["symbols"]:
-        del symbol["fine"], symbol["fine_timeframe"]
-    assert RunData.from_json(raw) == resolve()
+        for name in ("fine", "fine_timeframe", "source_timeframe", "fine_source_timeframe"):
+            del symbol[name]
+    [old], [new] = RunData.from_json(raw).symbols, resolve().symbols
+    assert (old.bar_files, old.fine_files) == (new.bar_files, new.fine_files)
 
 
 def test_finer_candles_that_are_not_held_are_told_what_is(january):
