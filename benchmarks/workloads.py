@@ -69,10 +69,9 @@ class FlipTargets(Strategy):
     def targets(self, candles):
         fast = candles.indicator(ta.sma, "close", length=self.fast)
         slow = candles.indicator(ta.sma, "close", length=self.slow)
-        spread = fast - slow
         wanted = np.full(len(candles), np.nan)
-        wanted[1:][(spread[:-1] <= 0) & (spread[1:] > 0)] = 1
-        wanted[1:][(spread[:-1] >= 0) & (spread[1:] < 0)] = -1
+        np.putmask(wanted[1:], (fast <= slow)[:-1] & (fast > slow)[1:], 1)
+        np.putmask(wanted[1:], (fast >= slow)[:-1] & (fast < slow)[1:], -1)
         exits = {"stop_loss_ratio": self.stop_loss or None, "take_profit_ratio": self.take_profit or None}
         return Targets(wanted, unit="qty", **exits)
 """

@@ -11,6 +11,7 @@ import numpy as np
 from backtests.engine.confinement import confine, die_with_parent, release_last_words
 from backtests.engine.frames import ChildJob, FrameReporter, read_job
 from backtests.engine.loop import run
+from backtests.engine.memory import keep_freed_memory
 from backtests.engine.strategy import Session, describe_error, load_strategy
 from backtests.engine.warm import warm_kernels
 
@@ -29,6 +30,7 @@ def main() -> int:
         parser.error("--job-fd and --frames-fd are both needed")
     if options.parent_pid is not None:
         die_with_parent(options.parent_pid)
+    keep_freed_memory()
     job = read_job(options.job_fd)
     os.close(options.job_fd)
     reporter = FrameReporter(options.frames_fd, max_log_bytes=job.limits.max_log_bytes)

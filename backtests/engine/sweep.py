@@ -16,6 +16,7 @@ from backtests.engine.portfolio.simulation import Simulation, build_rules
 from backtests.engine.request import Feed, ParamValue, RunRequest
 from backtests.engine.result import EngineResult, Rows
 from backtests.engine.strategy import Candles, Session, Strategy, has_targets, load_class, make_plan, make_strategy
+from backtests.engine.strategy.param import find_params
 
 type ParamSet = Mapping[str, ParamValue]
 type SweepStrategy = str | type[Strategy] | Callable[..., Any]
@@ -95,8 +96,9 @@ def _plans_of_class(
     request: RunRequest, feed: Feed, strategy_class: type[Strategy], sets: list[dict[str, ParamValue]]
 ) -> Iterator[TargetPlan]:
     session: Session | None = None
+    declared = find_params(strategy_class)
     for params in sets:
-        strategy = make_strategy(strategy_class, params)
+        strategy = make_strategy(strategy_class, params, declared)
         if session is None:
             session = Session(strategy)
             session.bind(Account(request, feed))

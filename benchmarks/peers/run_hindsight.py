@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from backtests.engine.frames import SilentReporter
 from backtests.engine.loop import run
+from backtests.engine.memory import keep_freed_memory
 from backtests.engine.request import Bars, ParamValue
 from backtests.engine.result import EngineResult
 from backtests.engine.strategy import Session, load_strategy
@@ -50,4 +51,5 @@ def describe(result: EngineResult | Answer) -> Answer:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()  # as the child and the worker do
     serve(find_version(), prepare, describe)

@@ -11,7 +11,7 @@ import pytest
 import backtests.engine
 from backtests.engine import loop
 from backtests.engine.errors import DataError, IntegrityError, OrderError
-from backtests.engine.kernels.types import EventKind, OrderStatus, SizeKind
+from backtests.engine.kernels.types import COMMAND, EventKind, OrderStatus, SizeKind
 from backtests.engine.loop import run
 from backtests.engine.portfolio import Account
 from backtests.engine.portfolio.market import build_market
@@ -310,9 +310,9 @@ def test_finer_mark_bars_are_summed_up():
     fine = bars_of(rows)
     fine = Bars(START + 20_000 * np.arange(3), *(getattr(fine, n) for n in ("open", "high", "low", "close", "volume")))
     account = Account(request, Feed((replace(feed.symbols[0], mark_bars=fine),)))
-    mark = account.simulation.store.market.mark[0]
-    assert [mark[0][n] for n in ("open", "high", "low", "close")] == [100.0, 104.0, 99.0, 102.0]
-    assert mark[1]["close"] == 100.0  # no mark bar: the trade bar
+    mark = account.simulation.market.mark
+    assert [column[0, 0] for column in mark[:4]] == [100.0, 104.0, 99.0, 102.0]
+    assert mark.close[0, 1] == 100.0  # no mark bar: the trade bar
 
 
 @pytest.mark.parametrize(
@@ -360,10 +360,12 @@ def test_reading_results_loads_no_compiler():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def test_a_feed_of_read_only_arrays_needs_no_kernels_of_its_own():
-    """As in a child, which maps its job read-only: kernels compiled for such arrays would be others."""
+def test_a_feed_of_read_only_arrays_is_played_without_a_copy():
+    """As in a child, which maps its job read-only."""
     request, feed = small()
+    bars = feed.symbols[0].bars
+    before = replay(request, feed, CommandLog(np.empty(0, COMMAND)))
     for column in ("open_ms", "open", "high", "low", "close", "volume"):
-        getattr(feed.symbols[0].bars, column).flags.writeable = False
-    market = build_market(request, feed)
-    assert [array.flags.writeable for array in market] == [True] * len(market)
+        getattr(bars, column).flags.writeable = False
+    assert np.shares_memory(build_market(request, feed).last.close, bars.close)
+    assert replay(request, feed, CommandLog(np.empty(0, COMMAND))).result_hash() == before.result_hash()

@@ -69,12 +69,12 @@ def _may_matter(sim: Sim, moment: Moment) -> bool:
         waiting = row_of(sim.books.waiting, i)
         order = row_of(sim.books.orders, waiting["i_order"])
         bar = last_bar(sim, waiting["i_symbol"], moment.i_fine)
-        if waiting["phase"] < Phase.LIMIT or not bar["volume"] > 0.0 or not is_waiting(order):
+        if waiting["phase"] < Phase.LIMIT or not bar.volume > 0.0 or not is_waiting(order):
             continue
         if order["kind"] == OrderKind.TRAILING_STOP:
             n_reached += 2
-        elif (waiting["direction"] < 0 and bar["low"] <= waiting["level"]) or (
-            waiting["direction"] > 0 and bar["high"] >= waiting["level"]
+        elif (waiting["direction"] < 0 and bar.low <= waiting["level"]) or (
+            waiting["direction"] > 0 and bar.high >= waiting["level"]
         ):
             is_plain_exit = order["is_reduce_only"] and order["kind"] != OrderKind.STOP_LIMIT
             n_reached += 1 if is_plain_exit else 2
@@ -92,7 +92,7 @@ def _liquidations_reached(sim: Sim, moment: Moment) -> int:
     for i_symbol in range(sim.sizes["n_symbols"]):
         position = row_of(sim.positions, i_symbol)
         bar = mark_bar(sim, i_symbol, moment.i_fine)
-        n_reached += 1 if is_due(position, bar["low"]) or is_due(position, bar["high"]) else 0
+        n_reached += 1 if is_due(position, bar.low) or is_due(position, bar.high) else 0
     return n_reached
 
 

@@ -1,7 +1,7 @@
 """The way of a price through one finest bar: three legs of length one on a clock from 0 to 3, linear between knots."""
 
 from backtests.engine.kernels.compiler import kernel
-from backtests.engine.kernels.state import Row, Sim, last_bar, mark_bar
+from backtests.engine.kernels.state import BarPrices, Sim, last_bar, mark_bar
 from backtests.engine.kernels.tables import row_of
 
 LEGS = 3
@@ -9,18 +9,18 @@ NEVER = 4.0  # a time after the last leg
 
 
 @kernel
-def low_comes_first(bar: Row, steps: int, is_optimistic: bool) -> bool:
+def low_comes_first(bar: BarPrices, steps: int, is_optimistic: bool) -> bool:
     """Whether the low is walked before the high: the extreme that hurts the position, or by `optimistic` the other.
 
     When flat the nearer extreme comes first; equally near, the low first if the bar closes at or above its open.
     """
     if steps != 0:
         return (steps > 0) != is_optimistic
-    to_low = bar["open"] - bar["low"]
-    to_high = bar["high"] - bar["open"]
-    if abs(to_low - to_high) > 1e-9 * bar["open"]:  # on a grid of ticks both are often equal, but for rounding
+    to_low = bar.open - bar.low
+    to_high = bar.high - bar.open
+    if abs(to_low - to_high) > 1e-9 * bar.open:  # on a grid of ticks both are often equal, but for rounding
         return bool(to_low < to_high)
-    return bool(bar["close"] >= bar["open"])
+    return bool(bar.close >= bar.open)
 
 
 @kernel
@@ -34,17 +34,17 @@ def choose_ways(sim: Sim, i_fine: int) -> None:
 
 
 @kernel
-def knot(bar: Row, is_low_first: bool, i_knot: int) -> float:
+def knot(bar: BarPrices, is_low_first: bool, i_knot: int) -> float:
     """Open, first extreme, second extreme, close."""
     if i_knot == 0:
-        return float(bar["open"])
+        return float(bar.open)
     if i_knot == LEGS:
-        return float(bar["close"])
-    return float(bar["low"]) if (i_knot == 1) == is_low_first else float(bar["high"])
+        return float(bar.close)
+    return float(bar.low) if (i_knot == 1) == is_low_first else float(bar.high)
 
 
 @kernel
-def price_on_path(bar: Row, is_low_first: bool, clock: float) -> float:
+def price_on_path(bar: BarPrices, is_low_first: bool, clock: float) -> float:
     """Exactly the knots at whole times."""
     i_leg = min(int(clock), LEGS - 1)
     start = knot(bar, is_low_first, i_leg)
@@ -55,7 +55,7 @@ def price_on_path(bar: Row, is_low_first: bool, clock: float) -> float:
 
 
 @kernel
-def touch_time(bar: Row, is_low_first: bool, clock: float, level: float, direction: int) -> float:
+def touch_time(bar: BarPrices, is_low_first: bool, clock: float, level: float, direction: int) -> float:
     """When, from `clock` on, the price first reaches the level from above (direction -1) or below (+1).
 
     `clock` itself when it is there or beyond already; NEVER when it is not reached. Touching is enough.
@@ -72,7 +72,7 @@ def touch_time(bar: Row, is_low_first: bool, clock: float, level: float, directi
 
 
 @kernel
-def passing_time(bar: Row, is_low_first: bool, clock: float, level: float, direction: int) -> float:
+def passing_time(bar: BarPrices, is_low_first: bool, clock: float, level: float, direction: int) -> float:
     """As touch_time, for a price that must go beyond the level: the time at which it passes."""
     price = price_on_path(bar, is_low_first, clock)
     if (price - level) * direction > 0.0:
@@ -86,7 +86,7 @@ def passing_time(bar: Row, is_low_first: bool, clock: float, level: float, direc
 
 
 @kernel
-def best_on_path(bar: Row, is_low_first: bool, from_clock: float, to_clock: float, direction: int) -> float:
+def best_on_path(bar: BarPrices, is_low_first: bool, from_clock: float, to_clock: float, direction: int) -> float:
     """The highest (direction +1) or lowest (-1) price between two times."""
     best = price_on_path(bar, is_low_first, from_clock)
     for i_knot in range(int(from_clock) + 1, int(to_clock) + 1):
@@ -100,7 +100,7 @@ def best_on_path(bar: Row, is_low_first: bool, from_clock: float, to_clock: floa
 @kernel
 def set_marks_at_open(sim: Sim, i_fine: int) -> None:
     for i_symbol in range(sim.sizes["n_symbols"]):
-        row_of(sim.positions, i_symbol)["mark"] = mark_bar(sim, i_symbol, i_fine)["open"]
+        row_of(sim.positions, i_symbol)["mark"] = mark_bar(sim, i_symbol, i_fine).open
 
 
 @kernel
@@ -113,4 +113,4 @@ def set_marks_on_path(sim: Sim, i_fine: int, clock: float) -> None:
 @kernel
 def set_marks_at_close(sim: Sim, i_fine: int) -> None:
     for i_symbol in range(sim.sizes["n_symbols"]):
-        row_of(sim.positions, i_symbol)["mark"] = mark_bar(sim, i_symbol, i_fine)["close"]
+        row_of(sim.positions, i_symbol)["mark"] = mark_bar(sim, i_symbol, i_fine).close

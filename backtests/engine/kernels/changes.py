@@ -32,7 +32,7 @@ def change_order(sim: Sim, moment: Moment, command: Row, i_waiting: int, is_now:
     steps = waiting["steps"]
     if is_resized:
         steps = to_steps(command["size"], rule) - waiting["filled"]
-    close = last_bar(sim, waiting["i_symbol"], moment.i_fine)["close"]
+    close = last_bar(sim, waiting["i_symbol"], moment.i_fine).close
     refusal = _find_change_refusal(sim, i_waiting, steps, close)
     if is_resized and steps <= 0:
         refusal = Reason.INVALID_QTY  # no more than has filled

@@ -1,7 +1,9 @@
 """What the strategy asked for, played at the close of its step."""
 
+import numpy as np
+
 from backtests.engine.kernels.account import note_ruin
-from backtests.engine.kernels.attached import append_attached, append_position_exit, replace_exits
+from backtests.engine.kernels.attached import append_attached, append_position_exit, first_target, replace_exits
 from backtests.engine.kernels.bars import set_marks_at_close
 from backtests.engine.kernels.changes import change_order
 from backtests.engine.kernels.compiler import kernel
@@ -62,11 +64,13 @@ def place_order(sim: Sim, moment: Moment, commands: Rows, i_command: int) -> Non
     i_order = append_order(sim, moment, command)
     order = row_of(sim.books.orders, i_order)
     i_symbol = command["i_symbol"]
-    close = last_bar(sim, i_symbol, moment.i_fine)["close"]
+    close = last_bar(sim, i_symbol, moment.i_fine).close
     is_now = sim.rules.run["fills_at_close"] and is_traded(sim, moment.i_bar, i_symbol)
     refusal = Reason.RUINED
     if not sim.account["is_ruined"]:
-        refusal = find_early_refusal(sim, commands, i_command, i_order, close)
+        refusal = Reason.NONE
+        if not (is_now and is_asked_at_fill(sim, commands, i_command, order)):
+            refusal = find_early_refusal(sim, commands, i_command, i_order, close)
         if refusal == Reason.NONE and is_now and order["kind"] == OrderKind.LIMIT:
             refusal = find_taking_refusal(sim, order, close)
     if refusal != Reason.NONE:
@@ -80,6 +84,22 @@ def place_order(sim: Sim, moment: Moment, commands: Rows, i_command: int) -> Non
         row_of(sim.books.waiting, i_waiting)["steps"] = steps
         order["qty"] = to_qty(steps, row_of(sim.rules.symbols, i_symbol))
     start_waiting(sim, moment, i_waiting, close, is_now)
+
+
+@kernel
+def is_asked_at_fill(sim: Sim, commands: Rows, i_command: int, order: Row) -> bool:
+    """Whether asking for a refusal at submission, too, is asking twice: nothing comes between that and the fill.
+
+    So it is with plain market orders that fill at this close. A participation cap may let them wait, and an order
+    that is refused at submission has no attached orders.
+    """
+    command = row_of(commands, i_command)
+    has_attached = not (
+        np.isnan(command["stop_loss"]) and np.isnan(command["take_profit"]) and np.isnan(command["trailing_ratio"])
+    )
+    is_capped = sim.rules.run["participation_cap"] <= 1.0
+    is_plain = order["kind"] == OrderKind.MARKET and first_target(commands, i_command) == i_command
+    return bool(is_plain and not has_attached and not is_capped)
 
 
 @kernel
@@ -133,7 +153,7 @@ def set_exit(sim: Sim, moment: Moment, commands: Rows, i_command: int) -> None:
     command = row_of(commands, i_command)
     i_order = append_position_exit(sim, moment, command)
     order = row_of(sim.books.orders, i_order)
-    close = last_bar(sim, command["i_symbol"], moment.i_fine)["close"]
+    close = last_bar(sim, command["i_symbol"], moment.i_fine).close
     refusal = Reason.NONE
     if sim.account["is_ruined"]:
         refusal = Reason.RUINED
@@ -150,6 +170,6 @@ def set_exit(sim: Sim, moment: Moment, commands: Rows, i_command: int) -> None:
 @kernel
 def is_traded(sim: Sim, i_bar: int, i_symbol: int) -> bool:
     for i_fine in range(sim.market.first_fine[i_bar], sim.market.first_fine[i_bar + 1]):
-        if last_bar(sim, i_symbol, i_fine)["volume"] > 0.0:
+        if last_bar(sim, i_symbol, i_fine).volume > 0.0:
             return True
     return False

@@ -70,12 +70,6 @@ def entry_kernel[F: Callable[..., Any]](function: F) -> F:
     return compiled
 
 
-def inlined_kernel[F: Callable[..., Any]](function: F) -> F:
-    """Copied into its callers: a compiled function cannot return a tuple with records in it."""
-    compiled: F = numba.njit(inline="always")(function)
-    return compiled
-
-
 def entry_of[F: Callable[..., Any]](compiled: F, *example: Any) -> F:
     """The compiled kernel for arguments of the example's types, without numba's dispatch.
 

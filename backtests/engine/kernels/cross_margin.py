@@ -31,7 +31,7 @@ def can_account_be_due(sim: Sim, i_fine: int) -> bool:
         position = row_of(sim.positions, i_symbol)
         if position["steps"] != 0:
             bar = mark_bar(sim, i_symbol, i_fine)
-            worst = bar["low"] if position["steps"] > 0 else bar["high"]
+            worst = bar.low if position["steps"] > 0 else bar.high
             excess += position_excess(sim, i_symbol, worst)
             money += abs(position["qty"]) * worst
     return bool(excess <= SLACK * money)

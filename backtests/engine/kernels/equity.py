@@ -7,8 +7,10 @@ from backtests.engine.kernels.bars import price_on_path, set_marks_at_close
 from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.margin import maintenance_of, margin_ratio
 from backtests.engine.kernels.state import Row, Sim, mark_bar, tiers_of
-from backtests.engine.kernels.tables import row_of
+from backtests.engine.kernels.tables import row_of, rows_from
 from backtests.engine.kernels.trades import note_price
+
+BLOCK = 16  # bars looked at at once
 
 
 @kernel
@@ -63,7 +65,7 @@ def write_plain_rows(sim: Sim, i_symbol: int, i_from: int, i_to: int) -> None:
     timeframe_ms = sim.rules.run["timeframe_ms"]
     i_row = account["n_equity"] - i_from
     for i_bar in range(i_from, i_to):
-        mark = mark_bar(sim, i_symbol, i_bar)["close"]
+        mark = mark_bar(sim, i_symbol, i_bar).close
         pnl = 0.0 + qty * (mark - entry_price)
         row = row_of(equity, i_row + i_bar)
         row["time_ms"] = sim.market.step_ms[i_bar] + timeframe_ms
@@ -105,24 +107,36 @@ def note_balance(sim: Sim, balance: float, n_steps: int) -> None:
 
 @kernel
 def note_plain_balances(sim: Sim, i_symbol: int, i_from: int, i_to: int) -> None:
-    """In place of write_plain_rows. A division only where it can be the deepest: its quotient is the same then."""
+    """In place of write_plain_rows. A division only where it can be the deepest: its quotient is the same then.
+
+    Blocks of bars in which the balance stays between the two are passed without jumps.
+    """
     if i_from >= i_to:
         return
     account, position = sim.account, row_of(sim.positions, i_symbol)
     wallet, qty, entry_price = account["wallet_balance"], position["qty"], position["entry_price"]
     peak, deepest = account["peak_balance"], account["max_drawdown"]
-    balance = account["balance"]
+    closes = rows_from(sim.market.mark.close, i_symbol * sim.sizes["n_fine"])
     floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
-    for i_bar in range(i_from, i_to):
-        balance = wallet + (0.0 + qty * (mark_bar(sim, i_symbol, i_bar)["close"] - entry_price))
-        if balance > peak:
-            peak = balance
-            floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
-        elif balance < floor:
-            deepest = min(deepest, balance / peak - 1.0)
-            floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
+    i = i_from
+    while i < i_to:
+        end = min(i + BLOCK, i_to)
+        n_beyond = 0
+        for k in range(i, end):
+            balance = wallet + (0.0 + qty * (closes[k] - entry_price))
+            n_beyond += (balance > peak) | (balance < floor)
+        for k in range(i, end if n_beyond > 0 else i):
+            balance = wallet + (0.0 + qty * (closes[k] - entry_price))
+            if balance > peak:
+                peak = balance
+                floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
+            elif balance < floor:
+                deepest = min(deepest, balance / peak - 1.0)
+                floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
+        i = end
     account["n_equity"] += i_to - i_from
-    account["balance"], account["peak_balance"], account["max_drawdown"] = balance, peak, deepest
+    account["balance"] = wallet + (0.0 + qty * (closes[i_to - 1] - entry_price))
+    account["peak_balance"], account["max_drawdown"] = peak, deepest
 
 
 @kernel
@@ -160,8 +174,8 @@ def note_whole_bar(sim: Sim, i_fine: int) -> None:
     for i_symbol in range(sim.sizes["n_symbols"]):
         if row_of(sim.positions, i_symbol)["steps"] != 0:
             bar = mark_bar(sim, i_symbol, i_fine)
-            note_price(sim, i_symbol, bar["low"])
-            note_price(sim, i_symbol, bar["high"])
+            note_price(sim, i_symbol, bar.low)
+            note_price(sim, i_symbol, bar.high)
 
 
 @kernel

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-BAR = np.dtype([("open", "f8"), ("high", "f8"), ("low", "f8"), ("close", "f8"), ("volume", "f8")])
-
 FUNDING_EVENT = np.dtype(
     [
         ("time_ms", "i8"),

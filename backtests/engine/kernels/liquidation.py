@@ -29,7 +29,7 @@ def can_be_due(sim: Sim, i_fine: int) -> bool:
         position = row_of(sim.positions, i_symbol)
         if position["steps"] != 0:
             bar = mark_bar(sim, i_symbol, i_fine)
-            if is_due(position, bar["low"] if position["steps"] > 0 else bar["high"]):
+            if is_due(position, bar.low if position["steps"] > 0 else bar.high):
                 return True
     return False
 
@@ -185,7 +185,7 @@ def append_evidence(sim: Sim, moment: Moment, fill: Row, wallet: float) -> None:
     evidence["loss"] = fill["fee"] - fill["realised_pnl"] - fill["covered"]
     evidence["covered"] = fill["covered"]
     bar = mark_bar(sim, i_symbol, moment.i_fine)
-    evidence["mark_open"] = bar["open"]
-    evidence["mark_high"] = bar["high"]
-    evidence["mark_low"] = bar["low"]
-    evidence["mark_close"] = bar["close"]
+    evidence["mark_open"] = bar.open
+    evidence["mark_high"] = bar.high
+    evidence["mark_low"] = bar.low
+    evidence["mark_close"] = bar.close

@@ -30,12 +30,12 @@ def fill_waiting_at_open(sim: Sim, moment: Moment) -> None:
     for i in range(account["n_waiting"]):
         waiting = row_of(sim.books.waiting, i)
         bar = last_bar(sim, waiting["i_symbol"], moment.i_fine)
-        if not (bar["volume"] > 0.0 and is_waiting(row_of(sim.books.orders, waiting["i_order"]))):
+        if not (bar.volume > 0.0 and is_waiting(row_of(sim.books.orders, waiting["i_order"]))):
             continue
         if waiting["phase"] == Phase.OPEN:
-            fill_at_market(sim, moment, i, bar["open"])
+            fill_at_market(sim, moment, i, bar.open)
         elif waiting["phase"] == Phase.NEW_LIMIT:
-            enter_book(sim, moment, i, bar["open"])
+            enter_book(sim, moment, i, bar.open)
     tidy(sim)
 
 
@@ -186,7 +186,7 @@ def find_room(sim: Sim, moment: Moment, i_symbol: int) -> int:
     position = row_of(sim.positions, i_symbol)
     if position["i_fine_traded"] != moment.i_fine:
         position["i_fine_traded"] = moment.i_fine
-        volume = last_bar(sim, i_symbol, moment.i_fine)["volume"]
+        volume = last_bar(sim, i_symbol, moment.i_fine).volume
         steps = MOST_STEPS
         if sim.rules.run["participation_cap"] <= 1.0:
             steps = to_steps(volume * sim.rules.run["participation_cap"], row_of(sim.rules.symbols, i_symbol))

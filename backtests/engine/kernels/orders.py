@@ -33,7 +33,11 @@ def append_row(sim: Sim, moment: Moment, i_symbol: int, side: int, kind: OrderKi
     order["share"] = np.nan
     order["leverage"] = np.nan
     order["is_reduce_only"] = True
+    order["is_post_only"] = False
+    order["good_for_bars"] = 0
     order["status"] = OrderStatus.PENDING
+    order["reason"] = Reason.NONE
+    order["filled_qty"] = 0.0
     order["average_price"] = np.nan
     order["i_bar_done"] = -1
     order["i_tag"] = -1

@@ -75,7 +75,7 @@ def _time_of(sim: Sim, moment: Moment, waiting: Row, clock: float) -> float:
     """When the order's price comes; NEVER in a bar without trades, and for a limit once its volume is used up."""
     i_symbol = waiting["i_symbol"]
     bar = last_bar(sim, i_symbol, moment.i_fine)
-    if not bar["volume"] > 0.0:
+    if not bar.volume > 0.0:
         return NEVER
     is_low_first = row_of(sim.positions, i_symbol)["is_low_first"]
     level, direction = waiting["level"], int(waiting["direction"])
@@ -118,7 +118,7 @@ def follow_prices(sim: Sim, moment: Moment, from_clock: float, to_clock: float) 
             continue
         i_symbol = waiting["i_symbol"]
         bar = last_bar(sim, i_symbol, moment.i_fine)
-        if bar["volume"] > 0.0:
+        if bar.volume > 0.0:
             is_low_first = row_of(sim.positions, i_symbol)["is_low_first"]
             best = best_on_path(bar, is_low_first, from_clock, to_clock, -int(order["side"]))
             follow_best(sim, waiting, order, best)

@@ -14,7 +14,7 @@ from backtests.engine.kernels.liquidation import liquidate_due
 from backtests.engine.kernels.margin import level_of, margin_ratio
 from backtests.engine.kernels.matching import fill_waiting_at_open
 from backtests.engine.kernels.quiet import can_happen, close_step, find_next_event, pass_quiet_steps
-from backtests.engine.kernels.state import Moment, Rows, Sim, Store, open_store
+from backtests.engine.kernels.state import Handle, Moment, Rows, Sim, open_tables
 from backtests.engine.kernels.tables import first_row, row_of
 from backtests.engine.kernels.types import OrderStatus, Reason
 from backtests.engine.kernels.waiting import cancel_waiting, expire_orders, tidy
@@ -23,12 +23,12 @@ MOST_ATTACHED = 24  # orders that come with one command
 
 
 @entry_kernel
-def play(store: Store, commands: Rows, n_commands: int, i_bar: int) -> bool:
+def play(handle: Handle, commands: Rows, n_commands: int, i_bar: int) -> bool:
     """Play the commands not yet played, each at the close of its step, and the steps up to and with i_bar.
 
     False when a table may run out of rows: let the tables grow and call again; nothing is lost or done twice.
     """
-    sim = open_store(store)
+    sim = open_tables(handle)
     account, log = sim.account, first_row(commands)
     while account["n_commands"] < n_commands:
         command = row_of(log, account["n_commands"])
@@ -109,31 +109,31 @@ def play_bar(sim: Sim, moment: Moment) -> None:
 
 
 @entry_kernel
-def look_ahead(store: Store, i_from: int, i_to: int) -> int:
+def look_ahead(handle: Handle, i_from: int, i_to: int) -> int:
     """The first step from i_from on, before i_to, in which anything can happen; i_to when none."""
-    return find_next_event(open_store(store), i_from, i_to)
+    return find_next_event(open_tables(handle), i_from, i_to)
 
 
 @entry_kernel
-def read_margin_ratio(store: Store, i_bar: int) -> float:
+def read_margin_ratio(handle: Handle, i_bar: int) -> float:
     """At the close of the step; nothing may have happened since the last step played."""
-    sim = open_store(store)
+    sim = open_tables(handle)
     set_marks_at_close(sim, sim.market.first_fine[i_bar + 1] - 1)
     return margin_ratio(sim)
 
 
 @entry_kernel
-def read_liquidation_level(store: Store, i_bar: int, i_symbol: int) -> float:
+def read_liquidation_level(handle: Handle, i_bar: int, i_symbol: int) -> float:
     """As read_margin_ratio. Under cross margin it moves with the marks of the other positions."""
-    sim = open_store(store)
+    sim = open_tables(handle)
     set_marks_at_close(sim, sim.market.first_fine[i_bar + 1] - 1)
     return level_of(sim, i_symbol)
 
 
 @entry_kernel
-def finish(store: Store) -> None:
+def finish(handle: Handle) -> None:
     """After the last step: its equity row, and an end for what still waits."""
-    sim = open_store(store)
+    sim = open_tables(handle)
     account = sim.account
     if account["is_finished"]:
         return

@@ -18,9 +18,11 @@ from backtests.engine.kernels.equity import (
 )
 from backtests.engine.kernels.funding import skip_funding
 from backtests.engine.kernels.liquidation import can_be_due, only_position
-from backtests.engine.kernels.state import Sim, last_bar
+from backtests.engine.kernels.state import Prices, Sim, last_bar
 from backtests.engine.kernels.tables import row_of, rows_from
 from backtests.engine.kernels.trades import note_price
+
+BLOCK = 32  # prices compared at once
 
 
 @kernel
@@ -56,7 +58,7 @@ def can_happen(sim: Sim, i_fine: int, i_next_funding: int) -> bool:
         for i_symbol in range(sim.sizes["n_symbols"]):
             bar = last_bar(sim, i_symbol, i_fine)
             position = row_of(sim.positions, i_symbol)
-            if bar["low"] <= position["wake_low"] or bar["high"] >= position["wake_high"]:
+            if bar.low <= position["wake_low"] or bar.high >= position["wake_high"]:
                 return True
     if account["n_open"] == 0:
         return False
@@ -83,23 +85,33 @@ def find_plain_event(sim: Sim, i_from: int, i_to: int) -> int:
         i_to = min(i_to, row_of(sim.market.funding, i_funding)["i_fine"])
     i_symbol = only_position(sim)
     position = row_of(sim.positions, i_symbol)
-    mark = rows_from(sim.market.mark, i_symbol * sim.sizes["n_fine"])
-    last = rows_from(sim.market.last, i_symbol * sim.sizes["n_fine"])
-    due_low, due_high = -np.inf, np.inf
-    if position["steps"] > 0:
-        due_low = position["liquidation_level"]
-    else:
-        due_high = position["liquidation_level"]
+    i_first = i_symbol * sim.sizes["n_fine"]
     if sim.account["n_waiting"] > 0:
-        wake_low, wake_high = position["wake_low"], position["wake_high"]
-        for i in range(i_from, i_to):
-            if row_of(last, i)["low"] <= wake_low or row_of(last, i)["high"] >= wake_high:
-                i_to = i
-                break
-    for i in range(i_from, i_to):
-        if row_of(mark, i)["low"] <= due_low or row_of(mark, i)["high"] >= due_high:
-            return i
-    return i_to
+        last = sim.market.last
+        lows, highs = rows_from(last.low, i_first), rows_from(last.high, i_first)
+        i_to = find_outside(lows, highs, i_from, i_to, position["wake_low"], position["wake_high"])
+    level, mark = position["liquidation_level"], sim.market.mark
+    if position["steps"] > 0:
+        lows = rows_from(mark.low, i_first)
+        return find_outside(lows, lows, i_from, i_to, level, np.inf)
+    highs = rows_from(mark.high, i_first)
+    return find_outside(highs, highs, i_from, i_to, -np.inf, level)
+
+
+@kernel
+def find_outside(lows: Prices, highs: Prices, i_from: int, i_to: int, low: float, high: float) -> int:
+    """The first bar from i_from on, before i_to, that reaches one of two levels; i_to when none. By blocks."""
+    i = i_from
+    while i + BLOCK <= i_to:
+        n = 0
+        for k in range(i, i + BLOCK):
+            n += (lows[k] <= low) | (highs[k] >= high)
+        if n > 0:
+            break
+        i += BLOCK
+    while i < i_to and not (lows[i] <= low or highs[i] >= high):
+        i += 1
+    return i
 
 
 @kernel
@@ -127,11 +139,12 @@ def pass_quiet_steps(sim: Sim, i_bar: int) -> None:
 @kernel
 def note_plain_bars(sim: Sim, i_symbol: int, i_from: int, i_to: int) -> None:
     """The open trade saw the extremes of these bars."""
-    mark = rows_from(sim.market.mark, i_symbol * sim.sizes["n_fine"])
+    i_first = i_symbol * sim.sizes["n_fine"]
+    lows, highs = rows_from(sim.market.mark.low, i_first), rows_from(sim.market.mark.high, i_first)
     low, high = np.inf, 0.0
     for i in range(i_from, i_to):
-        low = min(low, row_of(mark, i)["low"])
-        high = max(high, row_of(mark, i)["high"])
+        low = min(low, lows[i])
+        high = max(high, highs[i])
     note_price(sim, i_symbol, low)
     note_price(sim, i_symbol, high)
 

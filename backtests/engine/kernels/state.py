@@ -1,15 +1,39 @@
 """What the kernels walk over and change: prices, rules, tables, the account. All arrays have a symbols axis."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from backtests.engine.kernels.compiler import inlined_kernel, kernel
+from backtests.engine.kernels.compiler import kernel
+from backtests.engine.kernels.layout import (
+    ACCOUNT,
+    EVENT,
+    FUNDING_EVENT,
+    POSITION,
+    RUN_RULES,
+    SIZES,
+    SYMBOL_RULES,
+    TIER,
+    WAITING,
+)
+from backtests.engine.kernels.rows import EQUITY, FILL, FUNDING, LIQUIDATION, ORDER, TRADE
+from backtests.engine.kernels.tables import Layout, list_arrays, make_opener, rows_from
 from backtests.engine.kernels.tables import Row as Row
-from backtests.engine.kernels.tables import first_row, row_of, rows_from
 
 type Rows = NDArray[np.void]
+type Prices = NDArray[np.float64]
+
+
+class Plane(NamedTuple):
+    """Prices of all symbols: float64 [n_symbols, n_fine] each. Those of a feed itself where it needs no laying out."""
+
+    open: Prices
+    high: Prices
+    low: Prices
+    close: Prices
+    volume: Prices
 
 
 class Market(NamedTuple):
@@ -21,8 +45,8 @@ class Market(NamedTuple):
     step_ms: NDArray[np.int64]  # [n_bars] opens of the steps
     first_fine: NDArray[np.int64]  # [n_bars + 1] step t holds the finest bars first_fine[t] to first_fine[t + 1] - 1
     fine_ms: NDArray[np.int64]  # [n_fine]
-    last: Rows  # BAR [n_symbols, n_fine]
-    mark: Rows  # BAR [n_symbols, n_fine]; the same array as `last` where no symbol has mark bars
+    last: Plane
+    mark: Plane  # the same arrays as `last` where no symbol has mark bars
     funding: Rows  # FUNDING_EVENT, in the order of charging
 
 
@@ -55,22 +79,8 @@ class Scratch(NamedTuple):
     fills: Rows  # of the other way
 
 
-class Store(NamedTuple):
-    """A simulation as Python holds it: arrays only. `open_store` makes the Sim of it."""
-
-    market: Market
-    run: Rows  # RUN_RULES [1]
-    symbols: Rows  # SYMBOL_RULES [n_symbols]
-    tiers: Rows  # TIER [n_symbols, most tiers of any symbol]
-    books: Books
-    account: Rows  # ACCOUNT [1]
-    positions: Rows  # POSITION [n_symbols]
-    scratch: Scratch
-    sizes: Rows  # SIZES [1]
-
-
 class Sim(NamedTuple):
-    """A simulation as kernels see it: everything they need, every table by its first row (kernels/tables.py)."""
+    """A simulation: everything that kernels need. Python holds arrays, kernels the first row of each."""
 
     market: Market
     rules: Rules
@@ -81,53 +91,85 @@ class Sim(NamedTuple):
     sizes: Row  # SIZES
 
 
-@inlined_kernel
-def open_store(store: Store) -> Sim:
-    """Records cost 2.5 us each to hand from Python to a kernel, an array of one record 0.1 us."""
-    market, books, scratch = store.market, store.books, store.scratch
-    return Sim(
-        Market(
-            first_row(market.step_ms),
-            first_row(market.first_fine),
-            first_row(market.fine_ms),
-            first_row(market.last),
-            first_row(market.mark),
-            first_row(market.funding),
-        ),
-        Rules(store.run[0], first_row(store.symbols), first_row(store.tiers)),
-        Books(
-            first_row(books.orders),
-            first_row(books.fills),
-            first_row(books.trades),
-            first_row(books.funding),
-            first_row(books.liquidations),
-            first_row(books.equity),
-            first_row(books.events),
-            first_row(books.waiting),
-        ),
-        store.account[0],
-        first_row(store.positions),
-        Scratch(
-            first_row(scratch.positions),
-            first_row(scratch.waiting),
-            first_row(scratch.orders),
-            first_row(scratch.trades),
-            first_row(scratch.fills),
-        ),
-        store.sizes[0],
-    )
+_TIMES, _PRICES = np.dtype(np.int64), np.dtype(np.float64)
+_PLANE = dict.fromkeys(Plane._fields, _PRICES)
+LAYOUT: Layout = {  # of a Sim
+    "market": {
+        **dict.fromkeys(("step_ms", "first_fine", "fine_ms"), _TIMES),
+        "last": _PLANE,
+        "mark": _PLANE,
+        "funding": FUNDING_EVENT,
+    },
+    "rules": {"run": RUN_RULES, "symbols": SYMBOL_RULES, "tiers": TIER},
+    "books": {
+        "orders": ORDER,
+        "fills": FILL,
+        "trades": TRADE,
+        "funding": FUNDING,
+        "liquidations": LIQUIDATION,
+        "equity": EQUITY,
+        "events": EVENT,
+        "waiting": WAITING,
+    },
+    "account": ACCOUNT,
+    "positions": POSITION,
+    "scratch": {"positions": POSITION, "waiting": WAITING, "orders": ORDER, "trades": TRADE, "fills": FILL},
+    "sizes": SIZES,
+}
+
+type Handle = Any  # what Python hands to an entry kernel: see hand_over
+
+if numba.config.DISABLE_JIT:
+
+    def hand_over(sim: Sim) -> Handle:
+        """The simulation as kernels take it: tables walked row by row, and the one row where there is one."""
+        flat = _flatten(sim)
+        rules = flat.rules._replace(run=sim.rules.run[0])
+        return flat._replace(rules=rules, account=sim.account[0], sizes=sim.sizes[0])
+
+    def _flatten(group: Any) -> Any:
+        parts = (part.reshape(-1) if isinstance(part, np.ndarray) else _flatten(part) for part in group)
+        return type(group)(*parts)
+
+    def open_tables(handle: Handle) -> Sim:
+        """What was handed over, as kernels read it."""
+        sim: Sim = handle
+        return sim
+
+else:
+
+    def hand_over(sim: Sim) -> Handle:
+        """The addresses of its arrays. Their rows lie one behind the other, and the caller keeps them."""
+        arrays = list_arrays(sim)
+        if not all(array.flags.c_contiguous for array in arrays):
+            raise ValueError("Kernels walk arrays without holes.")
+        return np.array([array.__array_interface__["data"][0] for array in arrays], np.int64)
+
+    open_tables = make_opener("Sim", LAYOUT)
+
+
+class BarPrices(NamedTuple):
+    """One finest bar of one symbol."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
 
 
 @kernel
-def last_bar(sim: Sim, i_symbol: int, i_fine: int) -> Row:
-    """BAR of last prices."""
-    return row_of(sim.market.last, i_symbol * sim.sizes["n_fine"] + i_fine)
+def last_bar(sim: Sim, i_symbol: int, i_fine: int) -> BarPrices:
+    """Last prices."""
+    last, i = sim.market.last, i_symbol * sim.sizes["n_fine"] + i_fine
+    return BarPrices(last.open[i], last.high[i], last.low[i], last.close[i], last.volume[i])
 
 
 @kernel
-def mark_bar(sim: Sim, i_symbol: int, i_fine: int) -> Row:
-    """BAR of mark prices."""
-    return row_of(sim.market.mark, i_symbol * sim.sizes["n_fine"] + i_fine)
+def mark_bar(sim: Sim, i_symbol: int, i_fine: int) -> BarPrices:
+    """Mark prices."""
+    mark, i = sim.market.mark, i_symbol * sim.sizes["n_fine"] + i_fine
+    return BarPrices(mark.open[i], mark.high[i], mark.low[i], mark.close[i], mark.volume[i])
 
 
 @kernel

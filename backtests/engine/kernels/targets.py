@@ -9,7 +9,7 @@ from backtests.engine.kernels.commands import play_command
 from backtests.engine.kernels.compiler import entry_kernel, kernel
 from backtests.engine.kernels.orders import is_waiting
 from backtests.engine.kernels.play import advance, has_room
-from backtests.engine.kernels.state import Row, Rows, Sim, Store, open_store
+from backtests.engine.kernels.state import Handle, Row, Rows, Sim, open_tables
 from backtests.engine.kernels.tables import first_row, row_of
 from backtests.engine.kernels.types import CommandKind, SizeKind
 
@@ -29,14 +29,16 @@ PLAN = np.dtype(
 
 type Values = NDArray[np.float64]
 
+BLOCK = 32  # values compared at once
+
 
 @entry_kernel
-def follow(store: Store, commands: Rows, plans: Rows, values: Values, i_bar: int) -> bool:
+def follow(handle: Handle, commands: Rows, plans: Rows, values: Values, i_bar: int) -> bool:
     """Play the steps up to and with i_bar, and at the close of each what its value asks for; commands keeps the log.
 
     False when a table may run out of rows: let the tables and the log grow and call again; nothing is done twice.
     """
-    sim = open_store(store)
+    sim = open_tables(handle)
     account = sim.account
     plan = plans[0]
     while True:
@@ -58,11 +60,17 @@ def find_next_look(sim: Sim, plan: Row, values: Values, i_to: int) -> int:
     i_from = plan["i_next"]
     if plan["band"] < np.inf and (sim.account["n_open"] > 0 or sim.account["n_waiting"] > 0):
         return int(min(i_from, i_to))
-    value = plan["value"]
-    for i in range(i_from, i_to):
-        if values[i] != value and not np.isnan(values[i]):
-            return i
-    return i_to
+    value, i = plan["value"], i_from
+    while i + BLOCK <= i_to:  # blocks without a change are passed without jumps
+        n_changes = 0
+        for k in range(i, i + BLOCK):
+            n_changes += (values[k] != value) & (values[k] == values[k])
+        if n_changes > 0:
+            break
+        i += BLOCK
+    while i < i_to and (values[i] == value or np.isnan(values[i])):
+        i += 1
+    return int(min(i, i_to))
 
 
 @kernel

@@ -60,7 +60,7 @@ class Account:
         self._isolated = memoryview(positions["isolated_wallet"])
         self._margin = memoryview(positions["initial_margin"])
         self._level = memoryview(positions["liquidation_level"])
-        closes = market.mark["close"]  # [n_symbols, n_bars], once the last finest bar of each step is taken
+        closes = market.mark.close  # [n_symbols, n_bars], once the last finest bar of each step is taken
         if len(market.fine_ms) != len(market.step_ms):
             closes = closes[:, market.first_fine[1:] - 1]
         self._marks = [memoryview(row) for row in closes]
@@ -203,7 +203,7 @@ class Account:
     # What has happened so far: rows of kernels.types, good until the next call.
     def order(self, order_id: int) -> Any:
         """The row (kernels.types.ORDER) of one order as it stands now."""
-        return self.simulation.store.books.orders[order_id]
+        return self.simulation.books.orders[order_id]
 
     @property
     def orders(self) -> Rows:

@@ -21,8 +21,8 @@ from backtests.engine.errors import (
     OrderError,
     RequestError,
 )
-from backtests.engine.kernels.layout import BAR, FUNDING_EVENT, RUN_RULES
-from backtests.engine.kernels.state import Market
+from backtests.engine.kernels.layout import FUNDING_EVENT, RUN_RULES
+from backtests.engine.kernels.state import Market, Plane
 from backtests.engine.kernels.types import COMMAND, CommandKind, OrderKind, OrderStatus, Reason, SizeKind
 from backtests.engine.portfolio.formulas import maintenance_margin
 from backtests.engine.portfolio.simulation import Simulation, build_symbol_rules
@@ -143,9 +143,9 @@ class Portfolio:
     def cash(self) -> float:
         """Wallet balance not bound as margin; at least 0 under cross margin, where margins follow the prices."""
         wallet = float(self._simulation.account["wallet_balance"][0])
-        if not self._simulation.store.run["is_cross"][0]:
+        if not self._simulation.rules.run["is_cross"][0]:
             return wallet - float(self._simulation.positions["isolated_wallet"].sum())
-        rows = zip(self._simulation.positions, self._simulation.store.market.last[:, 0]["close"], strict=True)
+        rows = zip(self._simulation.positions, self._simulation.market.last.close[:, 0], strict=True)
         bound = sum(float(p["initial_margin"] * price / p["entry_price"]) for p, price in rows if p["steps"])
         return max(0.0, wallet - bound)
 
@@ -200,7 +200,7 @@ class Portfolio:
         """Equity at these prices: wallet balance + unrealised PnL."""
         self._tell(current_prices)
         positions = self._simulation.positions
-        prices = self._simulation.store.market.last[:, 0]["close"]
+        prices = self._simulation.market.last.close[:, 0]
         unrealised = sum(
             float(p["qty"] * (price - p["entry_price"])) for p, price in zip(positions, prices, strict=True)
         )
@@ -277,14 +277,15 @@ class Portfolio:
         n_before = len(self._instruments) - 1
         self._simulation.account[:] = before.account
         self._simulation.positions[:n_before] = before.positions[:n_before]
-        self._simulation.store.market.last[:n_before] = before.store.market.last[:n_before]
-        self._simulation.use_books(before.store.books)
+        for prices, known in zip(self._simulation.market.last, before.market.last, strict=True):
+            prices[:n_before] = known[:n_before]
+        self._simulation.use_books(before.books)
         return n_before
 
     def _build(self) -> Simulation:
         """A simulation of one bar; the first symbol's row exists before there is a symbol."""
         n_symbols = max(len(self._instruments), 1)
-        last = np.zeros((n_symbols, 1), BAR)
+        last = Plane(*(np.zeros((n_symbols, 1)) for _ in Plane._fields))
         one = np.zeros(1, np.int64)
         market = Market(one, np.array([0, 1]), one.copy(), last, last, np.empty(0, FUNDING_EVENT))
         run = np.zeros(1, RUN_RULES)
@@ -307,7 +308,8 @@ class Portfolio:
     def _set_price(self, i_symbol: int, price: float) -> None:
         if not 0.0 < price < math.inf:
             raise DataError(f"{price!r} is not a price.")
-        self._simulation.store.market.last[i_symbol, 0] = (price, price, price, price, 1.0)
+        for prices in self._simulation.market.last:
+            prices[i_symbol] = price  # the volume, too, is some
 
     def _position(self, symbol: str, row: Any) -> Position:
         margin = float(row["initial_margin"])

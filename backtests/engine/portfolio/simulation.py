@@ -10,7 +10,7 @@ from backtests.engine.errors import DataError
 from backtests.engine.kernels.compiler import entry_of
 from backtests.engine.kernels.layout import ACCOUNT, EVENT, POSITION, RUN_RULES, SIZES, SYMBOL_RULES, TIER, WAITING
 from backtests.engine.kernels.play import finish, look_ahead, play, read_liquidation_level, read_margin_ratio
-from backtests.engine.kernels.state import Books, Market, Rows, Rules, Scratch, Store
+from backtests.engine.kernels.state import Books, Market, Rows, Rules, Scratch, Sim, hand_over
 from backtests.engine.kernels.targets import PLAN, follow
 from backtests.engine.kernels.types import COMMAND, EQUITY, FILL, FUNDING, LIQUIDATION, ORDER, TRADE, EventKind
 from backtests.engine.kernels.waiting import FOREVER
@@ -30,7 +30,7 @@ FIRST_ROWS = 256  # of each table that grows
 
 
 class Simulation:
-    """One account on its way through a market. `store` is replaced when tables grow: do not keep it."""
+    """One account on its way through a market. `books` is replaced when tables grow: do not keep it."""
 
     _entries: ClassVar[tuple[Any, ...] | None] = None  # every simulation has the same array types
 
@@ -54,26 +54,17 @@ class Simulation:
         self.account = account
         self.positions = positions
         self._start()
-        self.store = Store(
-            market,
-            rules.run,
-            rules.symbols,
-            rules.tiers,
-            books,
-            account,
-            positions,
-            make_scratch(books, positions),
-            make_sizes(market, rules.tiers, books),
-        )
+        self.market, self.rules = market, rules
+        self.use_books(books)
         if Simulation._entries is None:
             commands = np.zeros(1, COMMAND)
             Simulation._entries = (
-                entry_of(play, self.store, commands, 1, 1),
-                entry_of(look_ahead, self.store, 1, 1),
-                entry_of(finish, self.store),
-                entry_of(read_margin_ratio, self.store, 1),
-                entry_of(read_liquidation_level, self.store, 1, 1),
-                entry_of(follow, self.store, commands, np.zeros(1, PLAN), np.zeros(1), 1),
+                entry_of(play, self._handle, commands, 1, 1),
+                entry_of(look_ahead, self._handle, 1, 1),
+                entry_of(finish, self._handle),
+                entry_of(read_margin_ratio, self._handle, 1),
+                entry_of(read_liquidation_level, self._handle, 1, 1),
+                entry_of(follow, self._handle, commands, np.zeros(1, PLAN), np.zeros(1), 1),
             )
         self._play, self._look_ahead, self._finish, self._margin_ratio, self._level, self._follow = Simulation._entries
 
@@ -88,33 +79,30 @@ class Simulation:
 
     def reset(self) -> None:
         """Back to the first bar with the initial balance. Rows that were handed out as views change."""
-        for table in ("orders", "fills", "trades", "liquidations", "funding"):
-            _clear(self.rows(table))
-        for rows in (self.store.books.waiting, self.account, self.positions):
-            _clear(rows)
+        for rows in (self.account, self.positions):  # rows of the tables are written whole
+            rows.view(np.uint8)[:] = 0
         self._start()
 
     def play(self, commands: Rows, n_commands: int, i_bar: int) -> None:
         """Play all commands that are not yet played, and the steps up to i_bar."""
-        while not self._play(self.store, commands, n_commands, i_bar):
+        while not self._play(self._handle, commands, n_commands, i_bar):
             self._grow()
 
     def reserve(self, n_orders: int) -> None:
         """Before the first bar: room for so many orders that fill once. Growing would copy what there is, each time."""
-        books = self.store.books
-        books = books._replace(
+        books = self.books._replace(
             orders=np.zeros(max(n_orders, FIRST_ROWS) + FIRST_ROWS, ORDER),
             fills=np.zeros(2 * max(n_orders, FIRST_ROWS) + FIRST_ROWS, FILL),
             trades=np.zeros(max(n_orders, FIRST_ROWS) + FIRST_ROWS, TRADE),
         )
-        self.store = self.store._replace(books=books, scratch=make_scratch(books, self.positions))
+        self.use_books(books)
 
     def follow(self, commands: Rows, plan: Rows, values: NDArray[np.float64], i_bar: int) -> Rows:
         """Play the steps up to and with i_bar, and at each close what `values` wants there (kernels/targets.py).
 
         plan: one row, kept between calls. Returns the log, which is another array when it had to grow.
         """
-        while not self._follow(self.store, commands, plan, values, i_bar):
+        while not self._follow(self._handle, commands, plan, values, i_bar):
             self._grow()
             if 2 * int(self.account["n_commands"][0]) > len(commands):
                 commands = _doubled(commands)
@@ -122,28 +110,28 @@ class Simulation:
 
     def find_next_event(self, i_from: int, i_to: int) -> int:
         """The first step from i_from on in which anything can happen; i_to when none before it."""
-        return int(self._look_ahead(self.store, i_from, i_to))
+        return int(self._look_ahead(self._handle, i_from, i_to))
 
     def finish(self) -> None:
         """After the last step. Does nothing the second time."""
-        self._finish(self.store)
+        self._finish(self._handle)
 
     def margin_ratio(self, i_bar: int) -> float:
         """At the close of the step on which the strategy stands."""
-        return float(self._margin_ratio(self.store, i_bar))
+        return float(self._margin_ratio(self._handle, i_bar))
 
     def liquidation_level(self, i_bar: int, i_symbol: int) -> float:
         """At the close of the step on which the strategy stands, the other marks staying where they are."""
-        return float(self._level(self.store, i_bar, i_symbol))
+        return float(self._level(self._handle, i_bar, i_symbol))
 
     def rows(self, table: str) -> Rows:
         """The used rows of a table; a view that is good until the next call."""
-        rows: Rows = getattr(self.store.books, table)
+        rows: Rows = getattr(self.books, table)
         return rows[: int(self.account[f"n_{table}"][0])]
 
     def listen(self, is_listening: bool) -> None:
         """Whether the kernels keep the list of events."""
-        self.store.run["is_listening"] = is_listening
+        self.rules.run["is_listening"] = is_listening
 
     def take_events(self) -> list[tuple[EventKind, int]]:
         """The events since the last call, as (kind, row), in order."""
@@ -153,8 +141,7 @@ class Simulation:
 
     def result(self, tags: tuple[str, ...]) -> EngineResult:
         self.finish()
-        market = self.store.market
-        volume = market.last[0, market.first_fine[self.first_bar] :]["volume"]
+        volume = self.market.last.volume[0, self.market.first_fine[self.first_bar] :]
         return EngineResult(
             **{name: self.rows(name) for name in ("orders", "fills", "trades", "equity", "funding", "liquidations")},
             tags=tags,
@@ -170,17 +157,19 @@ class Simulation:
 
     def _grow(self) -> None:
         """Those tables that are more than half full; all, if none is. Too little makes the kernels ask again."""
-        names = [name for name in self.store.books._fields if name not in ("equity", "funding")]
-        books = self.store.books
+        books = self.books
+        names = [name for name in books._fields if name not in ("equity", "funding")]
         fullest = [name for name in names if 2 * len(self.rows(name)) > len(getattr(books, name))]
         grown = {name: _doubled(getattr(books, name)) for name in fullest or names}
-        books = books._replace(**grown)
-        self.use_books(books)
+        self.use_books(books._replace(**grown))
 
     def use_books(self, books: Books) -> None:
-        """Other tables in place of these."""
-        sizes = make_sizes(self.store.market, self.store.tiers, books)
-        self.store = self.store._replace(books=books, scratch=make_scratch(books, self.positions), sizes=sizes)
+        """These tables from here on: kernels are handed their addresses."""
+        self.books = books
+        scratch = make_scratch(books, self.positions)
+        sizes = make_sizes(self.market, self.rules.tiers, books)
+        self._sim = Sim(self.market, self.rules, books, self.account, self.positions, scratch, sizes)
+        self._handle = hand_over(self._sim)
 
 
 def build_rules(request: RunRequest, feed: Feed, first_bar: int) -> Rules:
@@ -230,7 +219,7 @@ def _as_fraction(size: float) -> tuple[float, float]:
 def make_sizes(market: Market, tiers: Rows, books: Books) -> Rows:
     """SIZES: what kernels cannot see of a table."""
     sizes = np.zeros(1, SIZES)
-    sizes["n_symbols"], sizes["n_fine"] = market.last.shape
+    sizes["n_symbols"], sizes["n_fine"] = market.last.close.shape
     sizes["n_steps"], sizes["n_funding"], sizes["n_tiers"] = len(market.step_ms), len(market.funding), tiers.shape[1]
     for name in ("orders", "fills", "trades", "liquidations", "equity", "events", "waiting"):
         sizes[f"most_{name}"] = len(getattr(books, name))
@@ -247,11 +236,6 @@ def make_scratch(books: Books, positions: Rows) -> Scratch:
         trades=np.zeros(len(positions), TRADE),
         fills=np.zeros(len(books.fills), FILL),
     )
-
-
-def _clear(rows: Rows) -> None:
-    """Zeros in every field, by bytes: rows of many fields are slow to assign."""
-    rows.view(np.uint8)[:] = 0
 
 
 def _doubled(rows: Any) -> Any:

@@ -72,9 +72,8 @@ def find_params(strategy_class: type) -> dict[str, Param]:
     return found
 
 
-def resolve_params(strategy_class: type, given: Mapping[str, Any]) -> dict[str, ParamValue]:
+def resolve_params(params: Mapping[str, Param], given: Mapping[str, Any]) -> dict[str, ParamValue]:
     """A value for every parameter. Raises RequestError("params", ...) for an unknown name or a value out of bounds."""
-    params = find_params(strategy_class)
     for name in given:
         if name not in params:
             has = f"It has: {', '.join(params)}." if params else "It has none."

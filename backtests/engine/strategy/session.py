@@ -106,8 +106,9 @@ class Session:
     def on_finish(self) -> None:
         self.can_trade = False
         self.strategy.on_finish()
-        # Session and strategy hold each other, and the 100 MB of a year should not wait for the garbage collector.
+        # Session, strategy and candles hold each other: the 100 MB of a year should not wait for the garbage collector.
         vars(self.strategy).pop("_session", None)
+        self._candles = None
 
     def _call(self, name: str, make: Callable[[], Any]) -> None:
         hook = self._hooks.get(name)

@@ -22,7 +22,7 @@ from backtests.engine.frames import ErrorFrame
 from backtests.engine.indicators import Indicator, crossed_above, crossed_below
 from backtests.engine.strategy.candles import Candles
 from backtests.engine.strategy.order import Order
-from backtests.engine.strategy.param import Param, resolve_params
+from backtests.engine.strategy.param import Param, find_params, resolve_params
 from backtests.engine.strategy.strategy import Strategy
 from backtests.engine.strategy.targets import Targets
 
@@ -72,12 +72,15 @@ def load_class(source: str) -> type[Strategy]:
     return _find_class(_execute(source))
 
 
-def make_strategy[S: Strategy](strategy_class: type[S], params: Mapping[str, Any] | None = None) -> S:
+def make_strategy[S: Strategy](
+    strategy_class: type[S], params: Mapping[str, Any] | None = None, declared: Mapping[str, Param] | None = None
+) -> S:
     """An object of the class with its parameters in place; those not given have their defaults.
 
-    Raises RequestError for parameters that do not fit the class.
+    declared: find_params of the class, where many objects of it are made. Raises RequestError for parameters that do
+    not fit the class.
     """
-    values = resolve_params(strategy_class, params or {})
+    values = resolve_params(find_params(strategy_class) if declared is None else declared, params or {})
     strategy = strategy_class.__new__(strategy_class)
     vars(strategy).update(values, _params=values)
     strategy.__init__()  # type: ignore[misc]
