@@ -95,15 +95,16 @@ def _check(run: BacktestRun) -> DataCheck:
 
 def _list_readings(data: SymbolData, request: RunRequest) -> Iterator[_Reading]:
     """As runner.feed reads them."""
-    warmup_from_ms = request.from_ms - request.warmup_bars * request.timeframe_ms
-    for name, kind, refs, from_ms, columns in (
-        ("candles", SeriesKind.TRADE, data.candles, warmup_from_ms, BAR_COLUMNS[1:]),
-        ("finer", SeriesKind.TRADE, data.fine, request.from_ms, PATH_COLUMNS[1:]),
-        ("mark", SeriesKind.MARK, data.mark, request.from_ms, PATH_COLUMNS[1:]),
-        ("funding", SeriesKind.FUNDING, data.funding, warmup_from_ms, ()),
+    warm_ms = (request.from_ms - request.warmup_bars * request.timeframe_ms, request.to_ms)
+    span_ms = (request.from_ms, request.to_ms)
+    for name, kind, refs, asked_ms, columns in (
+        ("candles", SeriesKind.TRADE, data.candles, data.bar_files.clip(*warm_ms), BAR_COLUMNS[1:]),
+        ("finer", SeriesKind.TRADE, data.fine, data.fine_files.clip(*span_ms), PATH_COLUMNS[1:]),
+        ("mark", SeriesKind.MARK, data.mark, span_ms, PATH_COLUMNS[1:]),
+        ("funding", SeriesKind.FUNDING, data.funding, warm_ms, ()),
     ):
         if refs:
-            yield _Reading(data.rules.symbol, name, Pinned(kind.value, refs, from_ms, request.to_ms, columns))
+            yield _Reading(data.rules.symbol, name, Pinned(kind.value, refs, *asked_ms, columns))
 
 
 def _find_read_series(run: BacktestRun, readings: Sequence[_Reading]) -> dict[_Reading, Series]:

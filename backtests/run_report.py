@@ -108,6 +108,7 @@ class RunReport:
             "notes": {name: metric.note for name, metric in self.metrics.items() if metric.note},
             "benchmark": {name: metric.value for name, metric in self.benchmark.items()},
             "warnings": [asdict(warning) for warning in self.warnings],
+            "sources": [_name_source(symbol) for symbol in self.run_data.get("symbols", [])],
             "data_revision": self.run_data.get("data_revision", ""),
             "result_hash": self.result_hash,
         }
@@ -148,3 +149,13 @@ class RunReport:
 
 
 _TYPED = ("request", "strategy", "metrics", "benchmark", "tags", "warnings", "log", "drawn")
+
+
+def _name_source(symbol: Mapping[str, Any]) -> Facts:
+    """Which series the bars of a symbol are from, and of which timeframe its candles are if the bars are built."""
+    timeframe, source = symbol["timeframe"], symbol.get("source_timeframe", "")
+    return {
+        "symbol": symbol["rules"]["symbol"],
+        "series": symbol["series_name"],
+        "built_from": source if source not in ("", timeframe) else None,
+    }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from marketdata.choosing import find_refs
 from marketdata.models import Segment, Series, SeriesKind
 from marketdata.store import CandleStore, SegmentRef
-from marketdata.timeframes import FIRST_MONDAY_MS, TIMEFRAME_MS, grid_phase_ms, is_on_grid
+from marketdata.timeframes import TIMEFRAME_MS, grid_phase_ms, is_on_grid, opening_phase_ms
 
 ROUND_MS = 1_000  # funding stamps jitter by some ms
 FUNDING_COLUMNS = ("rate", "interval_hours", "mark_price")
@@ -70,7 +70,7 @@ def find_changed_stamps(store: CandleStore, pinned: Pinned, series: Series) -> S
 
 def count_bars(stamps: Iterable[Stamps], timeframe: str) -> int:
     """How many bars of `timeframe` hold at least one of these times."""
-    phase_ms = FIRST_MONDAY_MS if timeframe == "1w" else 0
+    phase_ms = opening_phase_ms(timeframe)
     cells = [(found - phase_ms) // TIMEFRAME_MS[timeframe] for found in stamps]
     return len(np.unique(np.concatenate(cells))) if cells else 0
 

@@ -62,7 +62,7 @@ class ExecutionForm(forms.Form):
 
 
 def finer_choices(held: Sequence[SeriesCoverage], series: SeriesCoverage, given: str) -> list[tuple[str, str]]:
-    """The bars themselves, then the held timeframes that divide them; a given one that is not held says so."""
+    """The bars themselves, then the timeframes offered that divide them; a given one that is not held says so."""
     length_ms = TIMEFRAME_MS[series.timeframe]
     finer = {
         row.timeframe: f"{row.timeframe} candles"

@@ -24,7 +24,7 @@ from backtests.presentation.figures import quote_asset
 from backtests.presentation.numbers import format_day, format_rate, format_seconds
 from marketdata.models import Market
 from marketdata.rules import FeePreset
-from marketdata.services import load_fee_presets
+from marketdata.services import SeriesCoverage, load_fee_presets
 from strategies.models import Strategy, StrategyVersion
 from strategies.params import read_warmup_bars
 
@@ -204,7 +204,7 @@ class RunForm(ExecutionForm):
         markets = {row.market for row in self.held}
         symbols = {row.symbol for row in self.held if series and row.market == series.market}
         timeframes = {
-            row.timeframe: f"{row.timeframe}{', synthetic' if row.is_synthetic else ''}"
+            row.timeframe: _say_timeframe(row)
             for row in sorted(self.held, key=lambda row: TIMEFRAME_MS[row.timeframe])
             if series and (row.market, row.symbol) == (series.market, series.symbol)
         }
@@ -324,6 +324,11 @@ def split_symbols(text: str) -> list[str]:
 
 def _say_preset(preset: FeePreset) -> str:
     return f"{preset.label}: {format_rate(preset.maker_fee)} / {format_rate(preset.taker_fee)}"
+
+
+def _say_timeframe(row: SeriesCoverage) -> str:
+    built = f", built from {row.built_from}" if row.built_from else ""
+    return f"{row.timeframe}{built}{', synthetic' if row.is_synthetic else ''}"
 
 
 def _read_time(text: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Which held series a run starts from, and what of it is held."""
+"""Which series a run starts from, held or built, and what of it is held."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from accounts.models import User
 from backtests.engine.request import TIMEFRAME_MS
 from backtests.presentation.numbers import format_day, iso_time
 from marketdata.models import Market, Series, SeriesKind
-from marketdata.services import SeriesCoverage, catalogue, default_span
+from marketdata.services import SeriesCoverage, catalogue, default_span, offered_timeframes
 
 DAY_MS = 86_400_000
 PREFERRED_TIMEFRAME_MS = TIMEFRAME_MS["5m"]
@@ -25,12 +25,13 @@ class CoverageStrip:
 
 
 def tradable_series(user: User) -> list[SeriesCoverage]:
-    held = catalogue(Series.objects.visible_to(user).filter(kind=SeriesKind.TRADE))
-    return [series for series in held if series.timeframe in TIMEFRAME_MS]
+    """Every timeframe that a run of the user can have, as held or built; the exchange's last, so that it wins."""
+    offered = offered_timeframes(catalogue(Series.objects.visible_to(user).filter(kind=SeriesKind.TRADE)))
+    return sorted(offered, key=lambda series: not series.is_synthetic)
 
 
 def choose_series(held: Sequence[SeriesCoverage], given: Mapping[str, Any]) -> SeriesCoverage | None:
-    """The held series nearest to what is given: market first, then symbol, then timeframe; else the best to start with.
+    """The series nearest to what is given: market first, then symbol, then timeframe; else the best to start with.
 
     Best: of the exchange (a private series only where it is named), reaching furthest, futures, near 5m.
     """
@@ -74,7 +75,8 @@ def cover(series: SeriesCoverage, chosen: tuple[int, int] | None) -> CoverageStr
 
     n_missing = series.n_missing
     gaps = f"{len(series.gaps)} gaps, {n_missing:,} candles missing" if series.gaps else "no gaps"
-    label = f"Held {format_day(series.first_ms)} to {format_day(series.end_ms)} UTC, {gaps}"
+    built = f", {series.timeframe} bars built from {series.built_from} candles" if series.built_from else ""
+    label = f"Held {format_day(series.first_ms)} to {format_day(series.end_ms)} UTC, {gaps}{built}"
     return CoverageStrip(
         place(series.first_ms, series.end_ms),
         tuple(place(*gap) for gap in series.gaps[:200]),

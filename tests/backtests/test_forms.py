@@ -18,7 +18,7 @@ BAD = [
     ({"symbol": "BTC/USD"}, "symbols", "unknown_symbol"),
     ({"symbol": "ETHUSDT"}, None, None),
     ({"timeframe": "7m"}, "timeframe", "unknown_timeframe"),
-    ({"timeframe": "1d"}, None, None),
+    ({"timeframe": "30m"}, "timeframe", "no_such_series"),
     ({"from": "yesterday"}, "from", "not_a_time"),
     ({"from": ""}, "from", "missing"),
     ({"to": "2025-01-01"}, "to", "empty_span"),

@@ -96,11 +96,24 @@ def test_a_change_of_market_brings_its_own_fees_and_drops_leverage(owner_client,
     assert 'name="leverage"' not in fragment.text  # spot trades without
 
 
-def test_a_timeframe_that_is_not_held_gives_way_to_the_nearest(owner_client, version):
-    build_candles(timeframe="4h", n_bars=186)
+def test_a_timeframe_that_cannot_be_had_gives_way_to_the_nearest(owner_client, version):
     assert shown_values(owner_client.get(f"{NEW}?timeframe=3m"))["timeframe"] == "1h"
-    assert shown_values(owner_client.get(f"{NEW}?timeframe=1d"))["timeframe"] == "4h"
+    assert shown_values(owner_client.get(f"{NEW}?timeframe=1d"))["timeframe"] == "1d"  # built
     assert shown_values(owner_client.get(f"{NEW}?timeframe=nonsense"))["timeframe"] == "1h"
+
+
+def test_timeframes_that_can_be_built_are_offered_and_say_of_what(owner_client, version):
+    build_candles(timeframe="15m", n_bars=4 * 24 * 31)
+    page = owner_client.get(f"{NEW}?timeframe=1w")
+    choices = dict(page.context["form"]["timeframe"].field.widget.choices)
+    assert list(choices) == ["15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w"]
+    assert (choices["15m"], choices["4h"]) == ("15m", "4h, built from 15m")
+    assert "Held 2025-01-06 to 2025-01-27 UTC, no gaps, 1w bars built from 15m candles" in page.text
+    values = shown_values(page)
+    assert (values["from"], values["to"]) == ("2025-01-06", "2025-01-27")
+    assert owner_client.post(NEW, values).status_code == 302
+    [symbol] = BacktestRun.objects.get().run_data["symbols"]
+    assert (symbol["timeframe"], symbol["source_timeframe"], symbol["n_rows_in_span"]) == ("1w", "15m", 3)
 
 
 def test_a_span_that_is_not_held_at_all_is_replaced_by_the_default(owner_client, version):
@@ -185,7 +198,6 @@ def test_settings_of_the_folded_part_are_said_in_its_line(owner_client, version,
 
 def test_finer_candles_are_offered_where_they_divide_the_bars(owner_client, version):
     build_candles(timeframe="15m", n_bars=4 * 24 * 31)
-    build_candles(timeframe="4h", n_bars=186)
 
     def offered(query):
         return [
@@ -195,10 +207,10 @@ def test_finer_candles_are_offered_where_they_divide_the_bars(owner_client, vers
             .field.widget.choices
         ]
 
-    assert offered("timeframe=1h") == ["", "15m"]
-    assert offered("timeframe=4h") == ["", "15m", "1h"]
+    assert offered("timeframe=1h") == ["", "15m", "30m"]
+    assert offered("timeframe=4h") == ["", "15m", "30m", "1h", "2h"]
     assert offered("timeframe=15m&intrabar_timeframe=1h") == [""]  # of the timeframe that was shown before
-    assert offered("timeframe=1h&intrabar_timeframe=5m") == ["", "15m", "5m"]  # not held: the refusal says so
+    assert offered("timeframe=1h&intrabar_timeframe=5m") == ["", "15m", "30m", "5m"]  # not held: the refusal says so
 
 
 def test_more_symbols_share_the_account(owner_client, version, two_symbols):

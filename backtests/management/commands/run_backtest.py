@@ -119,6 +119,10 @@ class Command(BaseCommand):
         lines = [f"{report.strategy.name} on {symbols} {report.request.timeframe}: {report.n_bars:,} bars"]
         if report.is_synthetic:
             lines.append("The candles are synthetic.")
+        for source in report.summary()["sources"]:
+            if source["built_from"]:
+                text = f"{report.request.timeframe} bars built from {source['built_from']} candles"
+                lines.append(f"{source['symbol']}: {text} ({source['series']})")
         for name in SHOWN_METRICS:
             metric, benchmark = report.metrics.get(name), report.benchmark.get(name)
             if metric is not None:
