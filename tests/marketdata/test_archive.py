@@ -1,10 +1,14 @@
 import datetime as dt
+import email.utils
+import threading
 import time
 
 import pytest
 
 from marketdata.fetch.archive import Archive, ArchiveError, ArchiveMissing
+from marketdata.fetch.transfer import read_retry_after
 from marketdata.ingest.binance_archive import ArchiveFolder
+from marketdata.ingest.errors import IngestError
 from tests.marketdata.candle_makers import make_candles, to_csv, to_zip
 
 FOLDER = ArchiveFolder("usdm", "trade", "BTCUSDT", "1m")
@@ -55,7 +59,7 @@ def test_a_listing_is_read_page_by_page(archive, loopback_archive):
     for month in range(2, 10):
         loopback_archive.add(FOLDER.key(f"2025-{month:02}"), b"x")
     loopback_archive.add("data/spot/other.zip", b"x")
-    keys = list(archive.list_keys(FOLDER.prefix))
+    keys = [file.key for file in archive.list_files(FOLDER.prefix)]
     assert len(keys) == 18
     assert keys == sorted(key for key in loopback_archive.files if key.startswith(FOLDER.prefix))
 
@@ -153,9 +157,79 @@ def test_a_body_beyond_the_limit_is_not_read(archive, loopback_archive, tmp_path
 @pytest.mark.parametrize("body", [b"not xml", b"<html></html>", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'])
 def test_an_answer_that_is_no_listing_is_refused(archive, loopback_archive, monkeypatch, body):
     monkeypatch.setattr(loopback_archive, "listing", lambda query: body)
-    assert refuse(lambda: list(archive.list_keys(""))) == "no_listing"
+    assert refuse(lambda: list(archive.list_files(""))) == "no_listing"
 
 
-@pytest.mark.parametrize("url", ["file:///etc", "ftp://example.org", "data.binance.vision"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc", "ftp://example.org", "data.binance.vision", "http://", "data:text/plain,x"]
+)
 def test_an_address_that_is_not_http_is_refused(url):
     assert refuse(Archive, url) == "bad_url"
+
+
+@pytest.mark.parametrize("where", ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://127.0.0.1:9/x", "gopher://a/"])
+def test_a_redirect_to_elsewhere_is_refused(archive, loopback_archive, tmp_path, where):
+    loopback_archive.faults[KEY] = [where] * 4
+    assert refuse(archive.download, KEY, tmp_path) in ("redirected", "refused")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_redirect_on_the_same_host_is_followed_a_few_times(archive, loopback_archive, tmp_path):
+    loopback_archive.faults[KEY] = [f"{loopback_archive.url}/{KEY}"] * 2
+    assert archive.download(KEY, tmp_path).read_bytes() == DATA
+    (tmp_path / KEY).unlink()
+    loopback_archive.faults[KEY] = [f"{loopback_archive.url}/{KEY}"] * 20
+    assert refuse(archive.download, KEY, tmp_path) == "refused"
+
+
+def test_a_body_that_does_not_end_is_given_up(archive, loopback_archive, tmp_path, monkeypatch):
+    monkeypatch.setattr("marketdata.fetch.archive.MAX_PACKED_BYTES", 2**20)
+    loopback_archive.faults[KEY] = ["endless"]
+    assert refuse(archive.download, KEY, tmp_path) == "too_large"
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_page_instead_of_a_file_is_refused(archive, loopback_archive, tmp_path):
+    loopback_archive.faults[KEY] = ["html"] * 2
+    assert refuse(archive.download, KEY, tmp_path) == "wrong_checksum"
+    loopback_archive.faults[f"{KEY}.CHECKSUM"] = ["html"]
+    with pytest.raises(IngestError) as error:
+        archive.download(KEY, tmp_path)
+    assert error.value.code == "bad_checksum_file"
+
+
+def test_a_transfer_stops_when_it_is_told_to(loopback_archive, tmp_path):
+    loopback_archive.add(KEY, DATA)
+    loopback_archive.faults[KEY] = [503] * 9
+    stop = threading.Event()
+    archive = Archive(loopback_archive.url, n_tries=9, backoff_s=30, stop=stop)
+    threading.Timer(0.2, stop.set).start()
+    started = time.monotonic()
+    assert refuse(archive.download, KEY, tmp_path) == "stopped"
+    assert time.monotonic() - started < 2
+
+
+def test_a_server_that_drips_is_given_up(archive, loopback_archive, tmp_path, monkeypatch):
+    monkeypatch.setattr("marketdata.fetch.transfer.MAX_BODY_S", 0.0)
+    assert refuse(archive.download, KEY, tmp_path) == "too_slow"
+
+
+def test_a_listing_says_how_large_files_are(archive, loopback_archive):
+    sizes = {file.key: file.n_bytes for file in archive.list_files(FOLDER.prefix)}
+    assert sizes[KEY] == len(DATA)
+
+
+def test_a_listing_can_begin_behind_a_key(archive, loopback_archive):
+    loopback_archive.add(FOLDER.key("2025-02"), b"x")
+    after = FOLDER.key("2025-01").removesuffix("1.zip") + "2"
+    assert next(archive.list_files(FOLDER.prefix, after)).key == FOLDER.key("2025-02")
+
+
+@pytest.mark.parametrize(("text", "wait_s"), [(None, 0), ("2", 2), ("900", 30), ("-3", 0), ("nan", 0), ("soon", 0)])
+def test_retry_after_is_a_bounded_number(text, wait_s):
+    assert read_retry_after(text) == wait_s
+
+
+def test_retry_after_may_be_a_date():
+    in_five = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=5)
+    assert 2 < read_retry_after(email.utils.format_datetime(in_five, usegmt=True)) <= 5
