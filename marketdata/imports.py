@@ -1,6 +1,7 @@
 """Files into series: collect, read, check, merge, publish; with a row that says what came of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,12 +9,13 @@ from accounts.models import User
 from marketdata.arrays import TimedRows
 from marketdata.home import candle_store
 from marketdata.ingest.binance_files import parse_candles, parse_funding
-from marketdata.ingest.errors import IngestError
-from marketdata.ingest.file_names import SUFFIXES, FileFacts, find_files, is_unused, sniff_path
-from marketdata.ingest.packing import read_source
+from marketdata.ingest.csv_text import find_line
+from marketdata.ingest.errors import IngestError, printable
+from marketdata.ingest.file_names import SUFFIXES, FileFacts, find_files, has_suffix, is_unused, sniff_path
+from marketdata.ingest.packing import read_packed, read_source
 from marketdata.ingest.quality import Verdict
 from marketdata.models import IngestJob
-from marketdata.segments import Change, SegmentChange, SeriesKey, Source, check_rows, store_rows
+from marketdata.segments import Change, KnownFile, SegmentChange, SeriesKey, Source, check_rows, find_known, store_rows
 from marketdata.store import CandleStore, StoreError
 
 type OnProgress = Callable[[int, int, str], None]
@@ -32,6 +34,7 @@ class Refusal:
     name: str
     code: str
     message: str
+    path: str = ""  # of the file, where it is one
 
 
 @dataclass(slots=True)
@@ -49,6 +52,12 @@ class ImportOutcome:
     @property
     def is_complete(self) -> bool:
         return not self.refusals and self.n_files_done > 0
+
+    def refuse(self, name: str, code: str, message: str, path: Path | None = None) -> None:
+        self.refusals.append(Refusal(printable(name), code, printable(message), printable(str(path or ""))))
+
+    def refuse_file(self, path: Path, error: IngestError) -> None:
+        self.refuse(path.name, error.code, error.message, path)
 
     def count(self, change: Change) -> int:
         return sum(found.change is change for _, found in self.changes)
@@ -77,7 +86,7 @@ def import_paths(
     twice change nothing; other rows for a held time make a new revision. on_progress(n_done, n_total, what) is called
     after every group of files. A job that somebody cancels stops after the group it works on.
     """
-    description = _printable(f"Import {', '.join(str(path) for path in paths)}")
+    description = printable(f"Import {', '.join(str(path) for path in paths)}")
     job = IngestJob.objects.start(IngestJob.Kind.IMPORT, description, requested_by=requested_by)
     outcome = ImportOutcome(job)
 
@@ -91,9 +100,7 @@ def import_paths(
         take_in(paths, outcome, market=market, symbol=symbol, timeframe=timeframe, on_progress=carry)
     except BaseException as error:
         is_cancelled = isinstance(error, ImportStopped | KeyboardInterrupt)
-        outcome.refusals.append(
-            Refusal("import", "stopped", f"The import stopped: {str(error) or type(error).__name__}")
-        )
+        outcome.refuse("import", "stopped", f"The import stopped: {str(error) or type(error).__name__}")
         finish_job(outcome, is_cancelled=is_cancelled)
         if not isinstance(error, ImportStopped):
             raise
@@ -142,7 +149,7 @@ def finish_job(outcome: ImportOutcome, *, is_cancelled: bool = False) -> None:
         outcome.job.succeed(**facts)
     else:
         reason = outcome.refusals[0].message if outcome.refusals else "There was nothing to take in."
-        outcome.job.fail("refused", _printable(reason), **facts)
+        outcome.job.fail("refused", printable(reason), **facts)
     outcome.job.refresh_from_db()
 
 
@@ -153,7 +160,7 @@ def log_lines(outcome: ImportOutcome) -> list[str]:
     for key, change in outcome.changes:
         line = f"{key} {change.month:%Y-%m}: {change.change.value}, {change.n_rows} rows, revision {change.revision}"
         lines.append(f"{line} ({change.quality})" if change.quality else line)
-    return [_printable(line) for line in lines]
+    return [printable(line) for line in lines]
 
 
 def _plan(
@@ -166,7 +173,7 @@ def _plan(
         try:
             facts = sniff_path(path, market=market, symbol=symbol, timeframe=timeframe)
         except IngestError as error:
-            outcome.refusals.append(Refusal(path.name, error.code, error.message))
+            outcome.refuse_file(path, error)
             continue
         key = SeriesKey(facts.market, facts.symbol, facts.kind, facts.timeframe)
         groups.setdefault((key, facts.month or str(path)), []).append((path, facts))
@@ -181,43 +188,85 @@ def _collect(paths: Iterable[str | Path], outcome: ImportOutcome) -> list[Path]:
     for given in paths:
         path = Path(given).expanduser().absolute()
         if path.is_dir():
-            inside = find_files(path)
-            wanted = [file for file in inside if not is_unused(file)]
-            if len(inside) > len(wanted):
-                outcome.notes.append(f"skipped: {len(inside) - len(wanted)} files of a kind that is not used here")
-            if not wanted:
-                text = f"{given} holds no candle files ({', '.join(SUFFIXES)})."
-                outcome.refusals.append(Refusal(str(given), "no_files", text))
-            found |= dict.fromkeys(wanted)
-        elif path.is_file() and path.name.endswith(SUFFIXES):
-            found[path] = None
-        elif path.exists():
+            found |= dict.fromkeys(_collect_folder(path, outcome))
+        elif not os.path.lexists(path):
+            outcome.refuse(str(given), "missing", f"{given} does not exist. Check the path.")
+        elif not has_suffix(path.name):
             text = f"{path.name} is none of {', '.join(SUFFIXES)}, nor a folder."
-            outcome.refusals.append(Refusal(path.name, "unknown_suffix", text))
+            outcome.refuse(path.name, "unknown_suffix", text, path)
         else:
-            outcome.refusals.append(Refusal(str(given), "missing", f"{given} does not exist."))
+            found[path] = None
     return list(found)
 
 
+def _collect_folder(folder: Path, outcome: ImportOutcome) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        text = f"{error.filename} cannot be read ({error.strerror}). Check its rights."
+        outcome.refuse(str(error.filename), "unreadable", text)
+
+    inside = find_files(folder, refuse)
+    wanted = [file for file in inside if not is_unused(file)]
+    if len(inside) > len(wanted):
+        outcome.notes.append(f"skipped: {len(inside) - len(wanted)} files of a kind that is not used here")
+    if not wanted:
+        outcome.refuse(str(folder), "no_files", f"{folder} holds no candle files ({', '.join(SUFFIXES)}).")
+    return wanted
+
+
 def _import_group(group: _Group, store: CandleStore, outcome: ImportOutcome) -> None:
+    """Take in files that belong together, one after the other: they need not fit into memory side by side.
+
+    Where the rows of all of them are held already, they are not even parsed: the same bytes twice change nothing, even
+    if another file has replaced some of their rows since.
+    """
+    known = find_known(store, group.key, group.files[0][1].month)
+    if known and _is_unchanged(group, known, outcome):
+        return
     parts: list[tuple[Source, TimedRows]] = []
     for path, facts in group.files:
         try:
             parts.append(_read_file(path, facts, outcome))
         except IngestError as error:
-            outcome.refusals.append(Refusal(path.name, error.code, error.message))
-    if not parts:
-        return
+            outcome.refuse_file(path, error)
+    if parts:
+        _store_parts(group.key, parts, store, outcome)
+
+
+def _is_unchanged(group: _Group, known: Mapping[str, KnownFile], outcome: ImportOutcome) -> bool:
+    """Whether every file is one that the held rows came from; if so it is noted."""
+    found = []
+    for path, _ in group.files:
+        try:
+            found.append(known.get(read_packed(path).sha256))
+        except IngestError:
+            return False
+    if None in found:
+        return False
+    files = [file for file in found if file is not None]
+    changes = {change.month: change for file in files for change in file.months}
+    _note_done(outcome, group.key, list(changes.values()), len(files), sum(file.n_rows for file in files))
+    return True
+
+
+def _store_parts(
+    key: SeriesKey, parts: Sequence[tuple[Source, TimedRows]], store: CandleStore, outcome: ImportOutcome
+) -> None:
     try:
-        changes = store_rows(store, group.key, parts)
+        changes = store_rows(store, key, parts)
     except (IngestError, StoreError, OSError) as error:
         code = error.code if isinstance(error, IngestError) else "not_stored"
         names = ", ".join(source.name for source, _ in parts)
-        outcome.refusals.append(Refusal(str(group.key), code, f"{group.key} ({names}): {error}"))
+        outcome.refuse(str(key), code, f"{key} ({names}): {error}")
         return
-    outcome.changes += [(group.key, change) for change in changes]
-    outcome.n_files_done += len(parts)
-    outcome.n_rows += sum(len(rows) for _, rows in parts)
+    _note_done(outcome, key, changes, len(parts), sum(len(rows) for _, rows in parts))
+
+
+def _note_done(
+    outcome: ImportOutcome, key: SeriesKey, changes: Sequence[SegmentChange], n_files: int, n_rows: int
+) -> None:
+    outcome.changes += [(key, change) for change in changes]
+    outcome.n_files_done += n_files
+    outcome.n_rows += n_rows
 
 
 def _read_file(path: Path, facts: FileFacts, outcome: ImportOutcome) -> tuple[Source, TimedRows]:
@@ -225,13 +274,10 @@ def _read_file(path: Path, facts: FileFacts, outcome: ImportOutcome) -> tuple[So
     rows: TimedRows = parse_funding(source, facts) if facts.kind == "funding" else parse_candles(source, facts)
     report = check_rows(rows, facts.timeframe, facts.kind)
     if report.verdict is Verdict.REFUSED:
-        raise IngestError("quality", f"{path.name}: {'; '.join(report.problems)}.")
+        problem = report.problems[0]
+        where = f", line {find_line(source.name, source.text, problem.i_row)}" if problem.i_row >= 0 else ""
+        raise IngestError(problem.code, f"{source.name}{where}: {report.explain()}.")
     if report.n_duplicates or report.n_out_of_order:
-        text = f"{path.name}: {report.n_duplicates} rows twice, {report.n_out_of_order} out of order"
+        text = f"{source.name}: {report.n_duplicates} rows twice, {report.n_out_of_order} out of order"
         outcome.notes.append(f"flagged: {text}")
-    return Source(path.name, source.sha256, len(rows), report.n_duplicates, report.n_out_of_order), rows
-
-
-def _printable(text: str) -> str:
-    """Text that every database takes: names of files need not be UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+    return Source(source.name, source.sha256, len(rows), report.n_duplicates, report.n_out_of_order), rows

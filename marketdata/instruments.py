@@ -18,6 +18,7 @@ INFERRED = "Inferred from the candles: the exchange's own filters are not known 
 NEVER = dt.date(1970, 1, 1)
 FILTERS = ("tick_size", "step_size", "min_qty", "min_notional", "liquidation_fee_rate")
 MAX_DECIMALS = 8
+MAX_INFERRED_FROM = 50_000  # the newest rows
 
 
 @transaction.atomic
@@ -64,8 +65,8 @@ def ensure_instrument(market: str, symbol: str, candles: CandleArrays | None = N
     not_yet_inferred = held.filter_sets.filter(valid_from=NEVER)
     if candles is not None and len(candles) and not_yet_inferred.exists():
         not_yet_inferred.update(
-            tick_size=infer_step(candles.close),
-            step_size=infer_step(candles.volume),
+            tick_size=infer_step(candles.close[-MAX_INFERRED_FROM:]),
+            step_size=infer_step(candles.volume[-MAX_INFERRED_FROM:]),
             valid_from=dt.datetime.fromtimestamp(int(candles.open_ms[-1]) / 1000, dt.UTC).date(),
         )
     return held

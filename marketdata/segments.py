@@ -13,7 +13,7 @@ from marketdata.ingest.merging import merge_rows, split_months
 from marketdata.ingest.quality import QualityReport, Verdict, check_candles, check_funding
 from marketdata.instruments import ensure_instrument
 from marketdata.models import Instrument, Segment, Series, SeriesKind, SeriesOrigin
-from marketdata.store import CandleStore, SegmentRef
+from marketdata.store import CandleStore, SegmentDamaged, SegmentMissing, SegmentRef, StoreError
 
 
 class Change(StrEnum):
@@ -69,6 +69,14 @@ class SegmentChange:
     quality: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A file that was taken in before, and the months that hold its rows."""
+
+    n_rows: int
+    months: tuple[SegmentChange, ...]
+
+
 def store_rows(store: CandleStore, key: SeriesKey, parts: Sequence[tuple[Source, TimedRows]]) -> list[SegmentChange]:
     """Merge rows with what is held, month by month, and make them visible at once or not at all.
 
@@ -93,6 +101,42 @@ def store_rows(store: CandleStore, key: SeriesKey, parts: Sequence[tuple[Source,
         ]
 
 
+def find_known(store: CandleStore, key: SeriesKey, month: str = "") -> dict[str, KnownFile]:
+    """The files that the held rows of a series came from, by SHA-256. month (as 2025-01): only look there.
+
+    A file of which a month has lost its candle file is not among them: its rows are wanted again.
+    """
+    held = Segment.objects.filter(
+        is_current=True,
+        series__instrument__market=key.market,
+        series__instrument__symbol=key.symbol,
+        series__instrument__owner_id=key.owner_id,
+        series__kind=key.kind,
+        series__timeframe=key.timeframe,
+        series__origin=key.origin,
+    ).order_by("month")
+    if month:
+        held = held.filter(month=f"{month}-01")
+    known: dict[str, KnownFile] = {}
+    lost: set[str] = set()
+    for segment in held:
+        change = SegmentChange(segment.month, Change.UNCHANGED, segment.n_rows, segment.revision)
+        sources = {str(source["sha256"]): int(source["n_rows"]) for source in segment.source_sha256s}
+        if not _is_there(store, segment):
+            lost |= sources.keys()
+        for sha256, n_rows in sources.items():
+            months = known[sha256].months if sha256 in known else ()
+            known[sha256] = KnownFile(n_rows, (*months, change))
+    return {sha256: file for sha256, file in known.items() if sha256 not in lost}
+
+
+def _is_there(store: CandleStore, segment: Segment) -> bool:
+    try:
+        return store.n_bytes(ref_of(segment)) == segment.n_bytes
+    except (StoreError, OSError):
+        return False
+
+
 def check_rows(rows: TimedRows, timeframe: str, kind: str) -> QualityReport:
     if isinstance(rows, FundingArrays):
         return check_funding(rows)
@@ -105,7 +149,7 @@ def _store_month(
     store: CandleStore, series: Series, month: dt.date, rows: TimedRows, sources: list[Source]
 ) -> SegmentChange:
     held = series.segments.filter(month=month, is_current=True).first()
-    merged = _merge_with_held(store, held, rows)
+    merged = _merge_with_held(store, held, rows, sources)
     names = _merge_sources(held, sources)
     if held is not None and merged is None:
         if names != held.source_sha256s:
@@ -114,9 +158,11 @@ def _store_month(
     rows = rows if merged is None else merged
     report = check_rows(rows, series.timeframe, series.kind)
     if report.verdict is Verdict.REFUSED:
-        text = f"{series} {month:%Y-%m}: together with what is held, {'; '.join(report.problems)}."
-        raise IngestError("quality", text)
+        text = f"{series} {month:%Y-%m}: together with what is held, {report.explain()}."
+        raise IngestError(report.problems[0].code, text)
     ref = store.publish(rows)
+    if held is not None and ref.sha256 == held.sha256:  # its file was lost, and is there again
+        return SegmentChange(month, Change.UNCHANGED, held.n_rows, held.revision)
     newest = series.segments.filter(month=month).order_by("-revision").first()
     revision = newest.revision + 1 if newest else 1
     series.segments.filter(month=month, is_current=True).update(is_current=False)
@@ -137,12 +183,22 @@ def _store_month(
     return SegmentChange(month, change, ref.n_rows, revision, report.summary())
 
 
-def _merge_with_held(store: CandleStore, held: Segment | None, rows: TimedRows) -> TimedRows | None:
-    """The rows of the month with what is held; None where that brings nothing new."""
+def _merge_with_held(
+    store: CandleStore, held: Segment | None, rows: TimedRows, sources: list[Source]
+) -> TimedRows | None:
+    """The rows of the month with what is held; None where that brings nothing new.
+
+    Where the held file is lost or damaged, the rows stand alone if every file that it was made of is given again.
+    """
     if held is None:
         return rows
     refs = [ref_of(held)]
-    old: TimedRows = store.read_candles(refs) if isinstance(rows, CandleArrays) else store.read_funding(refs)
+    try:
+        old: TimedRows = store.read_candles(refs) if isinstance(rows, CandleArrays) else store.read_funding(refs)
+    except (SegmentMissing, SegmentDamaged):
+        if {source["sha256"] for source in held.source_sha256s} <= {source.sha256 for source in sources}:
+            return rows
+        raise
     merged = merge_rows([old, rows])
     return None if merged.has_same_rows(old) else merged
 

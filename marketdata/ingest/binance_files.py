@@ -5,18 +5,20 @@ taker_buy_quote_volume, ignore; a header is there or not, times are ms or (spot,
 header may name other columns, in any order, with ISO times. A count of 0 beside a volume above 0 means "not known".
 """
 
-import datetime as dt
 import re
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from marketdata.arrays import UNKNOWN_COUNT, CandleArrays, FundingArrays, IntArray
-from marketdata.ingest.csv_text import ArrowColumn, CsvText, open_csv, read_columns, to_floats, to_ints
+from marketdata.arrays import UNKNOWN_COUNT, CandleArrays, FloatArray, FundingArrays, IntArray
+from marketdata.ingest.csv_text import ArrowColumn, CsvText, open_csv, read_columns, to_floats
 from marketdata.ingest.errors import IngestError
 from marketdata.ingest.file_names import FileFacts
 from marketdata.ingest.packing import SourceFile
+from marketdata.ingest.stamps import check_period, refuse_rows, time_type, to_ms
+from marketdata.timeframes import DAY_MS, TIMEFRAME_MS
 
 KLINE_COLUMNS = (
     "open_time",
@@ -49,36 +51,41 @@ _ALIASES = {
     "funding_interval_hours": ("fundingintervalhours", "intervalhours"),
     "last_funding_rate": ("lastfundingrate", "fundingrate", "rate"),
     "mark_price": ("markprice",),
+    "symbol": ("pair", "ticker"),
 }
-_SECONDS_BELOW = 10**11  # as ms this would be 1973, as seconds the year 5138
-_MICROSECONDS_FROM = 10**14
 _JITTER_MS = 60_000  # funding stamps may miss their minute
 _MAX_RATE = 1.0
+_MAX_COUNT = 2.0**53
+_CONTRACT_SUFFIXES = ("", "PERP", "SWAP", "P")  # as others write the symbol of a perpetual
 
 
 def parse_candles(source: SourceFile, facts: FileFacts) -> CandleArrays:
     """The rows of a candle file in the file's own order, times in ms.
 
-    Raises IngestError that names file and line: empty, not_text, wrong_columns, no_column, not_a_number, bad_time,
-    mixed_units, outside_period.
+    Raises IngestError that names file and line: see `open_csv`, `read_columns`, `to_ms`; and wrong_columns, no_column,
+    outside_period, other_symbol, bad_count.
     """
     rows = open_csv(source.name, source.text)
-    names = _name_columns(rows, KLINE_COLUMNS, ("open_time", *PRICES, "volume"))
+    names = _name_columns(rows, KLINE_COLUMNS, ("open_time", *PRICES, "volume"), facts.symbol)
     types: dict[str, pa.DataType] = {name: pa.float64() for name in (*PRICES, "volume")}
-    types["open_time"] = _time_type(rows, names.index("open_time"))
+    types["open_time"] = time_type(rows, names.index("open_time"))
     types |= {name: pa.float64() for name in ("quote_volume", "count", "taker_buy_volume") if name in names}
+    types |= {name: pa.string() for name in ("symbol",) if name in names}
     columns = read_columns(rows, names, types)
-    open_ms = _to_ms(rows, columns["open_time"])
-    _check_period(rows, open_ms, facts, slack_ms=0)
+    open_ms = to_ms(rows, columns["open_time"])
+    # A candle longer than a day begins before the month in which the exchange publishes it.
+    length_ms = TIMEFRAME_MS[facts.timeframe]
+    _check_facts(rows, open_ms, columns.get("symbol"), facts, length_ms - 1 if length_ms > DAY_MS else 0)
     volume = to_floats(columns["volume"])
     unknown = np.full(len(open_ms), np.nan)
-    count = to_floats(columns["count"]) if "count" in columns else unknown
-    quote_volume = to_floats(columns["quote_volume"]) if "quote_volume" in columns else unknown
-    taker_buy_volume = to_floats(columns["taker_buy_volume"]) if "taker_buy_volume" in columns else unknown
+    count, quote_volume, taker_buy_volume = (
+        to_floats(columns[name]) if name in columns else unknown
+        for name in ("count", "quote_volume", "taker_buy_volume")
+    )
     if facts.kind == "mark":
         count = unknown
     has_volume = volume > 0
-    is_unknown = ~np.isfinite(count) | (has_volume & (count == 0))
+    n_trades = _to_counts(rows, count, has_volume)
     return CandleArrays(
         open_ms=open_ms,
         open=to_floats(columns["open"]),
@@ -87,111 +94,82 @@ def parse_candles(source: SourceFile, facts: FileFacts) -> CandleArrays:
         close=to_floats(columns["close"]),
         volume=volume,
         quote_volume=np.where(has_volume & (quote_volume == 0), np.nan, quote_volume),
-        n_trades=np.where(is_unknown, UNKNOWN_COUNT, np.where(is_unknown, 0, count)).astype(np.int64),
-        taker_buy_volume=np.where(is_unknown & (taker_buy_volume == 0), np.nan, taker_buy_volume),
+        n_trades=n_trades,
+        taker_buy_volume=np.where((n_trades == UNKNOWN_COUNT) & (taker_buy_volume == 0), np.nan, taker_buy_volume),
     )
 
 
 def parse_funding(source: SourceFile, facts: FileFacts) -> FundingArrays:
-    """The events of a funding file, stamps as published. Raises IngestError like `parse_candles`."""
+    """The events of a funding file, stamps as published. Raises IngestError like `parse_candles`, and bad_rate,
+    bad_interval."""
     rows = open_csv(source.name, source.text)
-    names = _name_columns(rows, FUNDING_COLUMNS, ("calc_time", "last_funding_rate"))
+    names = _name_columns(rows, FUNDING_COLUMNS, ("calc_time", "last_funding_rate"), facts.symbol)
     types: dict[str, pa.DataType] = {"last_funding_rate": pa.float64()}
-    types["calc_time"] = _time_type(rows, names.index("calc_time"))
+    types["calc_time"] = time_type(rows, names.index("calc_time"))
     types |= {name: pa.float64() for name in ("funding_interval_hours", "mark_price") if name in names}
+    types |= {name: pa.string() for name in ("symbol",) if name in names}
     columns = read_columns(rows, names, types)
-    time_ms = _to_ms(rows, columns["calc_time"])
-    _check_period(rows, time_ms, facts, slack_ms=_JITTER_MS)
+    time_ms = to_ms(rows, columns["calc_time"])
+    _check_facts(rows, time_ms, columns.get("symbol"), facts, _JITTER_MS)
     rate = to_floats(columns["last_funding_rate"])
     hours = (
         to_floats(columns["funding_interval_hours"]) if "funding_interval_hours" in columns else np.full(len(rate), 8.0)
     )
     mark_price = to_floats(columns["mark_price"]) if "mark_price" in columns else np.full(len(rate), np.nan)
-    _refuse(rows, ~(np.abs(rate) < _MAX_RATE), "bad_rate", "a funding rate that is no small ratio")
-    _refuse(rows, ~((hours > 0) & (hours <= 24)), "bad_interval", "a funding interval that is not 1 to 24 hours")
+    refuse_rows(rows, ~(np.abs(rate) < _MAX_RATE), "bad_rate", "a funding rate that is no small ratio. Correct it")
+    is_odd = ~((hours > 0) & (hours <= 24))
+    refuse_rows(rows, is_odd, "bad_interval", "a funding interval that is not 1 to 24 hours. Correct it")
     return FundingArrays(time_ms, rate, hours, mark_price)
 
 
-def _name_columns(rows: CsvText, wire: tuple[str, ...], required: tuple[str, ...]) -> list[str]:
+def _to_counts(rows: CsvText, count: FloatArray, has_volume: NDArray[np.bool_]) -> IntArray:
+    """Numbers of trades; UNKNOWN_COUNT where there is none, or 0 beside a volume."""
+    is_unknown = np.isnan(count) | (has_volume & (count == 0))
+    known = np.where(is_unknown, 0.0, count)
+    is_bad = ~((known >= 0) & (known < _MAX_COUNT) & (known == np.floor(known)))
+    refuse_rows(rows, is_bad, "bad_count", "a number of trades that is no whole number. Correct it, or drop the column")
+    return np.where(is_unknown, UNKNOWN_COUNT, known).astype(np.int64)
+
+
+def _check_facts(rows: CsvText, stamps: IntArray, symbols: ArrowColumn | None, facts: FileFacts, slack_ms: int) -> None:
+    """What the path says must be what the rows say."""
+    if facts.has_period:
+        check_period(rows, stamps, facts.from_ms - slack_ms, facts.to_ms + (slack_ms if facts.kind == "funding" else 0))
+    if symbols is None:
+        return
+    for written in map(str, pc.unique(symbols).to_pylist()[:100]):
+        plain = re.sub(r"[^A-Z0-9_]", "", written.upper().partition(":")[0])
+        if plain not in {facts.symbol + suffix for suffix in _CONTRACT_SUFFIXES}:
+            is_other = np.asarray(pc.equal(symbols, pa.scalar(written)))
+            text = f"the row is of {written[:40]!r}, not of {facts.symbol}. Give the file to its own symbol"
+            refuse_rows(rows, is_other, "other_symbol", text)
+
+
+def _name_columns(rows: CsvText, wire: tuple[str, ...], required: tuple[str, ...], symbol: str) -> list[str]:
     """Our name of each column of the file. Columns that mean nothing here are called column_1, column_2, ..."""
     if not rows.header:
         if rows.n_columns != len(wire):
             text = f"{rows.name} has {rows.n_columns} columns and no header; the exchange's files have {len(wire)}."
             raise IngestError("wrong_columns", f"{text} Give the file a header line that names its columns.")
         return list(wire)
-    meaning = {alias: name for name in (*wire, "mark_price") for alias in (_plain(name), *_ALIASES.get(name, ()))}
-    names = [meaning.get(_plain(title), "") for title in rows.header]
+    known = (*wire, "mark_price", "symbol")
+    meaning = {alias: name for name in known for alias in (_plain(name), *_ALIASES.get(name, ()))}
+    names = [meaning.get(title, "") or _name_volume(title, symbol) for title in map(_plain, rows.header)]
     for name in required:
         if name not in names:
             text = f"{rows.name}: the header {', '.join(rows.header)[:120]!r} has no column for {name}."
-            raise IngestError("no_column", text)
+            raise IngestError("no_column", f"{text} Name it so.")
     # The first column of a meaning counts: a file may carry both `timestamp` and `date`.
     return [name if name and name not in names[:i] else f"column_{i + 1}" for i, name in enumerate(names)]
 
 
+def _name_volume(title: str, symbol: str) -> str:
+    """What `Volume BTC` and `Volume USDT` mean in a file of BTCUSDT."""
+    asset = title.removeprefix("volume")
+    if not asset or asset == title:
+        return ""
+    return "volume" if symbol.lower().startswith(asset) else "quote_volume" if symbol.lower().endswith(asset) else ""
+
+
 def _plain(title: str) -> str:
     return re.sub(r"[^a-z0-9]", "", title.lower())
-
-
-def _time_type(rows: CsvText, i_column: int) -> pa.DataType:
-    field = rows.first_row[i_column].strip() if i_column < len(rows.first_row) else ""
-    if re.fullmatch(r"[0-9]+", field):
-        return pa.int64()
-    return pa.string() if re.match(r"[0-9]{4}-[0-9]{2}", field) else pa.float64()
-
-
-def _to_ms(rows: CsvText, column: ArrowColumn) -> IntArray:
-    """Seconds, ms and microseconds are told apart by magnitude, row by row: one file may span a change of unit."""
-    if pa.types.is_string(column.type):
-        return _parse_iso(rows, column)
-    if pa.types.is_floating(column.type):
-        numbers = to_floats(column)
-        _refuse(
-            rows, ~(np.isfinite(numbers) & (numbers == np.floor(numbers)) & (numbers < 2.0**63)), "bad_time", "no time"
-        )
-        stamps = numbers.astype(np.int64)
-    else:
-        stamps = to_ints(column)
-    _refuse(rows, stamps <= 0, "bad_time", "no time")
-    is_seconds = stamps < _SECONDS_BELOW
-    if bool(np.any(is_seconds)):
-        _refuse(rows, is_seconds != is_seconds[0], "mixed_units", "a time in another unit than the rows before it")
-        stamps = stamps * 1000
-    is_micro = stamps >= _MICROSECONDS_FROM
-    _refuse(rows, is_micro & (stamps % 1000 != 0), "bad_time", "a time between two milliseconds")
-    return np.where(is_micro, stamps // 1000, stamps)
-
-
-def _parse_iso(rows: CsvText, column: ArrowColumn) -> IntArray:
-    for kind in (pa.timestamp("ms"), pa.timestamp("ms", tz="UTC")):
-        try:
-            return to_ints(column.cast(kind).cast(pa.int64()))
-        except pa.ArrowException:
-            continue
-    for i_row, field in enumerate(column.to_pylist()):
-        text = str(field)
-        try:
-            dt.datetime.fromisoformat(text)
-        except ValueError:
-            where = f"{rows.name}, line {rows.line_of(i_row)}"
-            raise IngestError(
-                "bad_time", f"{where}: {text[:40]!r} is not an ISO time such as 2025-01-31 08:00:00."
-            ) from None
-    raise IngestError("mixed_units", f"{rows.name}: some times name a zone and some do not. Write all of them in UTC.")
-
-
-def _check_period(rows: CsvText, stamps: IntArray, facts: FileFacts, *, slack_ms: int) -> None:
-    if not facts.has_period:
-        return
-    is_outside = (stamps < facts.from_ms - slack_ms) | (stamps >= facts.to_ms + slack_ms)
-    if bool(np.any(is_outside)):
-        i_row = int(np.argmax(is_outside))
-        moment = dt.datetime.fromtimestamp(min(int(stamps[i_row]), 253_402_300_799_000) / 1000, dt.UTC)
-        where = f"{rows.name}, line {rows.line_of(i_row)}"
-        text = f"{where}: {moment:%Y-%m-%d %H:%M} (UTC) lies outside the period that the name says."
-        raise IngestError("outside_period", text)
-
-
-def _refuse(rows: CsvText, is_bad: NDArray[np.bool_], code: str, what: str) -> None:
-    if bool(np.any(is_bad)):
-        raise IngestError(code, f"{rows.name}, line {rows.line_of(int(np.argmax(is_bad)))}: {what}.")

@@ -6,7 +6,9 @@ data/binance/futures/SYMBOL/TIMEFRAME/SYMBOL-TIMEFRAME-YYYY-MM-DD.csv
 """
 
 import datetime as dt
+import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +25,10 @@ UNUSED_FOLDERS = {
     "bookTicker": "order book data",
     "bookDepth": "order book data",
 }
+UNUSED_TIMEFRAMES = {"1s": "candles of a second", "1mo": "candles of a month", "1M": "candles of a month"}
 _NAME = re.compile(
     r"(?P<symbol>[A-Z0-9]{2,30}(?:_[0-9]{6})?)-(?P<what>[0-9]{1,2}(?:s|m|h|d|w|mo|M)|fundingRate)"
-    r"-(?P<period>[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?)"
+    r"-(?P<period>[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?)(?![0-9A-Za-z-])"
 )
 _SYMBOL_FOLDER = re.compile(r"[A-Z0-9]{2,26}(?:USDT|USDC|BUSD|FDUSD|TUSD|BTC|ETH|BNB|EUR|TRY)(?:_[0-9]{6})?")
 
@@ -55,19 +58,26 @@ class FileFacts:
         return self.to_ms - self.from_ms > TIMEFRAME_MS["1d"]
 
 
-def find_files(folder: Path) -> list[Path]:
-    """Every candle file below a folder, in a fixed order; hidden files and checksums are none."""
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.name.endswith(SUFFIXES) and not path.name.startswith(".") and path.is_file()
-    ]
+def find_files(folder: Path, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
+    """Everything below a folder that is named like a candle file, in a fixed order; hidden files and checksums are not.
+
+    What is no regular file is found, too, so that it can be refused by name. Links to folders are not followed.
+    """
+    found = []
+    for where, folders, files in os.walk(folder, onerror=on_error):
+        found += [Path(where, name) for name in (*folders, *files) if has_suffix(name) and not name.startswith(".")]
     return sorted(found)
+
+
+def has_suffix(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
 
 
 def is_unused(path: Path) -> str:
     """What the file holds, when it is something that the site has no use for; else empty."""
-    return next((UNUSED_FOLDERS[part] for part in path.parts if part in UNUSED_FOLDERS), "")
+    unused = next((UNUSED_FOLDERS[part] for part in path.parts if part in UNUSED_FOLDERS), "")
+    named = _NAME.match(path.name)
+    return unused or UNUSED_TIMEFRAMES.get(named["what"] if named else path.parent.name, "")
 
 
 def sniff_path(path: Path, *, market: str = "", symbol: str = "", timeframe: str = "") -> FileFacts:
@@ -76,18 +86,23 @@ def sniff_path(path: Path, *, market: str = "", symbol: str = "", timeframe: str
     Raises IngestError where they disagree, or where something is said by neither.
     """
     if what := is_unused(path):
-        raise IngestError("unused_kind", f"{path.name}: the folder says {what}, which are not used here.")
+        raise IngestError("unused_kind", f"{path.name}: the path says {what}, which are not used here. Leave it out.")
     named = _NAME.match(path.name)
     is_funding = "fundingRate" in path.parts or (named is not None and named["what"] == "fundingRate")
     kind = "funding" if is_funding else "mark" if "markPriceKlines" in path.parts else "trade"
     from_ms, to_ms = _read_period(path, named["period"]) if named else (0, 0)
-    name_timeframe = "" if named is None or is_funding else named["what"]
+    name_symbol, name_timeframe = (named["symbol"], named["what"]) if named else _read_folders(path)
+    if is_funding:
+        name_timeframe = ""
     if name_timeframe and name_timeframe not in TIMEFRAME_MS:
-        raise IngestError("unknown_timeframe", f"{path.name}: candles of {name_timeframe} are not used here.")
-    _check_folders(path, named["symbol"] if named else "", name_timeframe)
+        text = (
+            f"{path.name}: candles of {name_timeframe} are not used here. Import candles of {', '.join(TIMEFRAME_MS)}."
+        )
+        raise IngestError("unknown_timeframe", text)
+    _check_folders(path, name_symbol, name_timeframe)
     facts = FileFacts(
         market=_agree(path, "market", _market_of(path), market.strip().lower()),
-        symbol=_agree(path, "symbol", named["symbol"] if named else "", symbol.strip().upper()),
+        symbol=_agree(path, "symbol", name_symbol, symbol.strip().upper()),
         kind=kind,
         timeframe="" if is_funding else _agree(path, "timeframe", name_timeframe, timeframe.strip()),
         from_ms=from_ms,
@@ -102,17 +117,27 @@ def sniff_path(path: Path, *, market: str = "", symbol: str = "", timeframe: str
 
 
 def _market_of(path: Path) -> str:
-    folders = [part.lower() for part in path.parts[:-1]]
-    if "cm" in folders and "futures" in folders:
-        raise IngestError("unknown_market", f"{path.name}: coin-margined futures (futures/cm) are not supported.")
-    if "um" in folders or "futures" in folders:
-        return "usdm"
-    return "spot" if "spot" in folders else ""
+    """The market that the nearest telling folder says; empty where none does."""
+    for folder in map(str.lower, reversed(path.parts[:-1])):
+        if folder == "cm" and "futures" in path.parts:
+            text = f"{path.name}: coin-margined futures (futures/cm) are not supported. Leave the file out."
+            raise IngestError("unknown_market", text)
+        if folder in ("um", "futures", "spot"):
+            return "spot" if folder == "spot" else "usdm"
+    return ""
+
+
+def _read_folders(path: Path) -> tuple[str, str]:
+    """Symbol and timeframe of a file whose own name says neither: SYMBOL/TIMEFRAME/anything.csv."""
+    *_, above, folder = ("", "", *path.parts[:-1])
+    if folder not in TIMEFRAME_MS:
+        return "", ""
+    return (above if _SYMBOL_FOLDER.fullmatch(above) else ""), folder
 
 
 def _agree(path: Path, field: str, from_path: str, given: str) -> str:
     if from_path and given and from_path != given:
-        text = f"{path.name}: the path says {field} {from_path}, but {given} was asked for."
+        text = f"{path.name}: the path says {field} {from_path}, but {given} was asked for. Leave --{field} out."
         raise IngestError(f"other_{field}", text)
     if not (from_path or given):
         text = f"{path.name}: neither the path nor the command says the {field}. Give --{field}."
@@ -124,9 +149,13 @@ def _check_folders(path: Path, symbol: str, timeframe: str) -> None:
     """The folders right above a file must not name another symbol or timeframe than its name."""
     for folder in path.parts[-3:-1]:
         if symbol and _SYMBOL_FOLDER.fullmatch(folder) and folder != symbol:
-            raise IngestError("other_symbol", f"{path.name}: the name says {symbol}, but it lies in {folder}/.")
+            raise IngestError(
+                "other_symbol", f"{path.name}: the name says {symbol}, but it lies in {folder}/. Move it."
+            )
         if timeframe and folder in TIMEFRAME_MS and folder != timeframe:
-            raise IngestError("other_timeframe", f"{path.name}: the name says {timeframe}, but it lies in {folder}/.")
+            raise IngestError(
+                "other_timeframe", f"{path.name}: the name says {timeframe}, but it lies in {folder}/. Move it."
+            )
 
 
 def _read_period(path: Path, text: str) -> tuple[int, int]:
@@ -138,5 +167,5 @@ def _read_period(path: Path, text: str) -> tuple[int, int]:
             first = dt.datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=dt.UTC)
             end = first + dt.timedelta(days=1)
     except (ValueError, OverflowError):
-        raise IngestError("bad_name", f"{path.name}: {text} is not a date.") from None
+        raise IngestError("bad_name", f"{path.name}: {text} is not a date. Correct the name.") from None
     return round(first.timestamp() * 1000), round(end.timestamp() * 1000)

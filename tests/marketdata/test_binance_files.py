@@ -76,6 +76,13 @@ def test_mark_candles_have_no_count():
         "date,open,high,low,close,volume\n2025-01-01T02:00:00+02:00,1,2,0.5,1.5,10\n",
         "# made by hand\n#\ndate,volume,close,low,high,open\n2025-01-01,10,1.5,0.5,2,1\n",
         f"note,time,open,high,low,close,volume,date\nx,{JANUARY_MS}.0,1,2,0.5,1.5,10,long ago\n",
+        f"symbol,time,open,high,low,close,volume\nBTC/USDT:USDT,{JANUARY_MS},1,2,0.5,1.5,10\n",
+        f"pair,time,open,high,low,close,volume\nBTCUSDT_PERP,{JANUARY_MS},1,2,0.5,1.5,10\n".replace("_", ""),
+        f"Unix,Date,Open,High,Low,Close,Volume BTC,Volume USDT\n{JANUARY_MS},x,1,2,0.5,1.5,10,15\n",
+        f"time,open,high,low,close,volume\n{JANUARY_MS}000000,1,2,0.5,1.5,10\n",
+        "date,open,high,low,close,volume\n2025-01-01 00:00:00.000000+00:00,1,2,0.5,1.5,10\n",
+        "date,open,high,low,close,volume\n2025-01-01 00:00:00 UTC,1,2,0.5,1.5,10\n",
+        f"time,open,high,low,close,volume\r\n\r\n{JANUARY_MS},1,2,0.5,1.5,10\r\n\r\n",
         '"time","open","high","low","close","volume"\n"1735689600000","1","2","0.5","1.5","10"\n',
     ],
 )
@@ -92,9 +99,9 @@ def test_any_csv_with_a_header_is_read(text):
     [
         ("", "empty", "no rows"),
         ("\n\n", "empty", "no rows"),
-        (HEADER + "\n", "empty", "no rows"),
+        (HEADER + "\n", "header_only", "no rows"),
         (b"\x89PNG\0\0", "not_text", "not a text"),
-        (b"caf\xe9,1\n", "not_text", "UTF-8"),
+        (b"caf\xe9,1\n", "not_utf8", "UTF-8"),
         ("<!DOCTYPE html>\n<html>", "no_column", "open_time"),
         ("1,2,3\n", "wrong_columns", "3 columns"),
         ("time,open,high,low,close\n1,1,1,1,1\n", "no_column", "volume"),
@@ -106,6 +113,9 @@ def test_any_csv_with_a_header_is_read(text):
         (f"{HEADER}\n{ROW}\n{ROW.replace(str(JANUARY_MS), '99999999999999999999', 1)}\n", "not_a_number", "line 3"),
         (f"{HEADER}\n{ROW}\n-{ROW}\n", "bad_time", "line 3"),
         (f"{HEADER}\n{ROW}\n{ROW.replace(str(JANUARY_MS), '1735689600', 1)}\n", "mixed_units", "line 3"),
+        (f"{HEADER}\n\n{ROW}\n\n{ROW.replace(str(JANUARY_MS), '-5', 1)}\n", "bad_time", "line 5"),
+        (f"symbol,time,open,high,low,close,volume\nETHUSDT,{JANUARY_MS},1,1,1,1,1\n", "other_symbol", "line 2"),
+        (f"{ROW}\n{ROW.replace(',3,4,', ',2.5,4,')}\n", "bad_count", "line 2"),
         (f"{JANUARY_MS}500{ROW[13:]}\n", "bad_time", "between two milliseconds"),
         ("date,open,high,low,close,volume\n2025-01-01,1,1,1,1,1\n2025-01-32,1,1,1,1,1\n", "bad_time", "line 3"),
         ("time,open,high,low,close,volume\nnan,1,1,1,1,1\n", "bad_time", "line 2"),
@@ -127,6 +137,15 @@ def test_rows_outside_the_period_of_the_name_are_refused():
     assert error.value.code == "outside_period"
     with pytest.raises(IngestError, match="line 2: 2024-12-31"):
         parse(to_csv(make_candles(5, first_ms=JANUARY_MS - 3_600_000)), JANUARY)
+
+
+@pytest.mark.parametrize(("timeframe", "days"), [("3d", 2), ("1w", 6)])
+def test_a_long_candle_may_begin_before_the_month_of_its_file(timeframe, days):
+    facts = FileFacts("usdm", "BTCUSDT", "trade", timeframe, JANUARY_MS, FEBRUARY_MS)
+    first_ms = JANUARY_MS - days * 86_400_000
+    assert parse(to_csv(make_candles(2, timeframe, first_ms=first_ms)), facts).open_ms[0] == first_ms
+    with pytest.raises(IngestError, match="outside the period"):
+        parse(to_csv(make_candles(2, timeframe, first_ms=first_ms - 86_400_000)), facts)
 
 
 @given(st.binary(max_size=300))

@@ -25,6 +25,24 @@ def test_both_layouts_are_read(path, market, symbol, kind, timeframe, month):
     assert facts.month == month
 
 
+def test_folders_say_what_a_name_does_not():
+    facts = sniff_path(Path("/futures/project/data/spot/ETHUSDT/1h/all.csv"))
+    assert (facts.market, facts.symbol, facts.timeframe, facts.has_period) == ("spot", "ETHUSDT", "1h", False)
+    with pytest.raises(IngestError, match="--symbol"):
+        sniff_path(Path("/data/spot/mine/1h/all.csv"))
+
+
+@pytest.mark.parametrize("name", ["BTCUSDT-1h-2025-01-011.csv", "BTCUSDT-1h-2025-01-0.csv", "BTCUSDT-1h-2025-01x.csv"])
+def test_a_period_that_goes_on_is_none(name):
+    with pytest.raises(IngestError) as error:
+        sniff_path(Path("futures") / name)
+    assert error.value.code == "no_symbol"
+
+
+def test_a_copy_that_a_browser_numbered_keeps_its_period():
+    assert sniff_path(Path("futures/BTCUSDT-1h-2025-01 (1).zip")).month == "2025-01"
+
+
 def test_a_day_is_a_day_and_a_month_a_month():
     day = sniff_path(Path("futures/BTCUSDT-1h-2024-02-29.csv"))
     month = sniff_path(Path("futures/BTCUSDT-1h-2024-02.csv"))
@@ -50,8 +68,8 @@ def test_what_the_path_does_not_say_is_asked_for():
         ("futures/BTCUSDT-1h-2025-01-01.csv", {"timeframe": "5m"}, "other_timeframe"),
         ("futures/BTCUSDT-1h-2025-13-01.csv", {}, "bad_name"),
         ("futures/BTCUSDT-1h-2025-02-30.csv", {}, "bad_name"),
-        ("futures/BTCUSDT-1s-2025-01.zip", {}, "unknown_timeframe"),
-        ("futures/BTCUSDT-1mo-2025-01.zip", {}, "unknown_timeframe"),
+        ("futures/BTCUSDT-1s-2025-01.zip", {}, "unused_kind"),
+        ("futures/BTCUSDT-1mo-2025-01.zip", {}, "unused_kind"),
         ("candles.csv", {"market": "usdm", "symbol": "X", "timeframe": "7m"}, "unknown_timeframe"),
         ("candles.csv", {"market": "forex", "symbol": "X", "timeframe": "1m"}, "unknown_market"),
         ("data/futures/cm/monthly/BTCUSD-1h-2025-01.zip", {}, "unknown_market"),
@@ -66,8 +84,8 @@ def test_a_path_that_contradicts_itself_or_the_command_is_refused(path, given, c
 
 
 def test_a_folder_gives_its_candle_files_in_a_fixed_order(tmp_path):
-    for name in ("b/B.csv", "a/A.zip", "a/A.zip.CHECKSUM", ".hidden.csv", "notes.txt", "c.csv.gz"):
+    for name in ("b/B.csv", "a/A.ZIP", "a/A.ZIP.CHECKSUM", ".hidden.csv", "notes.txt", "c.csv.gz"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert [path.name for path in find_files(tmp_path)] == ["A.zip", "B.csv", "c.csv.gz"]
+    assert [path.name for path in find_files(tmp_path)] == ["A.ZIP", "B.csv", "c.csv.gz"]

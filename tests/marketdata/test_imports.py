@@ -131,6 +131,48 @@ def test_nothing_to_import_is_not_a_success(tmp_path):
     assert not import_paths([]).is_complete
 
 
+def test_files_that_contradict_each_other_change_nothing_the_second_time(tmp_path):
+    folder = tmp_path / "spot/BTCUSDT/1h"
+    folder.mkdir(parents=True)
+    for name, price in (("a.csv", 100.0), ("b.csv", 200.0), ("BTCUSDT-1h-2025-01.csv", 300.0)):
+        (folder / name).write_text(to_csv(make_candles(24, price=price)))
+    assert import_paths([tmp_path]).is_complete
+    before, files = list(Segment.objects.values()), candle_files()
+    outcome = import_paths([tmp_path])
+    assert (outcome.is_complete, outcome.n_files_done, outcome.n_rows) == (True, 3, 72)
+    assert (list(Segment.objects.values()), candle_files()) == (before, files)
+
+
+def test_the_older_of_two_files_of_one_name_can_be_taken_in_again(tmp_path):
+    for price in (100.0, 200.0, 100.0):
+        path = write_daily(tmp_path, "2025-01-01", day_of(0, price=price))
+        assert import_paths([path]).is_complete
+    current = Segment.objects.get(is_current=True)
+    assert (current.revision, candle_store().read_candles([ref_of(current)]).open[0]) == (3, 100.0)
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"PAR1")])
+def test_importing_the_same_files_again_brings_a_lost_candle_file_back(tmp_path, hindsight_home, damage):
+    paths = write_days(tmp_path / "in")
+    import_paths(paths)
+    before = list(Segment.objects.values())
+    shutil.rmtree(hindsight_home / "cache", ignore_errors=True)
+    [file] = candle_store().files.folder.rglob("*.parquet")
+    damage(file)
+    assert [refusal.code for refusal in import_paths(paths[:1]).refusals] == ["not_stored"]
+    assert import_paths(paths).is_complete
+    assert list(Segment.objects.values()) == before
+    candle_store().verify(ref_of(Segment.objects.get()))
+
+
+def test_candles_of_a_second_or_a_month_are_left_out_with_a_note(tmp_path):
+    write_days(tmp_path / "in", 1)
+    for timeframe in ("1s", "1mo"):
+        (tmp_path / f"in/futures/BTCUSDT/1h/BTCUSDT-{timeframe}-2025-01.csv").write_text("x")
+    outcome = import_paths([tmp_path / "in"])
+    assert (outcome.is_complete, outcome.notes) == (True, ["skipped: 2 files of a kind that is not used here"])
+
+
 def test_a_death_between_file_and_row_leaves_the_old_rows_visible(tmp_path, monkeypatch):
     first, *rest = write_days(tmp_path / "in")
     import_paths([first])
@@ -174,7 +216,7 @@ def test_a_months_rows_that_contradict_the_held_ones_are_judged_together(tmp_pat
     shifted = replace(day_of(1), open_ms=day_of(1).open_ms + 60_000)
     other.write_text(to_csv(shifted))
     outcome = import_paths([other], symbol="BTCUSDT", timeframe="1h")
-    assert [refusal.code for refusal in outcome.refusals] == ["quality"]
+    assert [refusal.code for refusal in outcome.refusals] == ["off_grid"]
     assert Segment.objects.get().n_rows == 24
 
 

@@ -61,7 +61,7 @@ def lying_zip():
         (GOOD[: len(GOOD) // 2], "bad_zip"),
         (GOOD[:-10], "bad_zip"),
         (GOOD[:60] + b"\0\0\0\0" + GOOD[64:], "bad_zip"),
-        (lying_zip(), "bad_zip"),
+        (lying_zip(), "wrong_crc"),
         (to_zip(TEXT, f"{NAME}.csv", [("b.csv", TEXT)]), "several_members"),
         (to_zip(TEXT, "../BTCUSDT-1h-2025-01.csv"), "path_trick"),
         (to_zip(TEXT, "/etc/BTCUSDT-1h-2025-01.csv"), "path_trick"),

@@ -71,7 +71,8 @@ def describe(outcome: ImportOutcome) -> dict[str, Any]:
             for key, change in outcome.changes
         ],
         "refused": [
-            {"name": refusal.name, "code": refusal.code, "message": refusal.message} for refusal in outcome.refusals
+            {"name": refusal.name, "code": refusal.code, "message": refusal.message, "path": refusal.path}
+            for refusal in outcome.refusals
         ],
         "notes": outcome.notes,
     }
