@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from backtests.engine.metrics import MetricValue
 from backtests.engine.request import RunRequest
 from backtests.runner.outcome import LogLine
+from marketdata.run_data import name_data
 
 __all__ = [
     "BENCHMARK",
@@ -59,8 +60,7 @@ class StrategyFacts:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunReport:
     """The result of one run. Tables: RECORD_TABLES, "benchmark" (BENCHMARK), "points" (POINT), and "indicators"
-    (time_ms and one float64 column per series). Money in quote currency, times int64 UTC ms.
-    """
+    (time_ms and one float64 column per series). Money in quote currency, times int64 UTC ms."""
 
     request: RunRequest
     run_data: Facts  # marketdata's RunData.to_json(): series, rules with their dates, segments, gaps
@@ -108,8 +108,7 @@ class RunReport:
             "notes": {name: metric.note for name, metric in self.metrics.items() if metric.note},
             "benchmark": {name: metric.value for name, metric in self.benchmark.items()},
             "warnings": [asdict(warning) for warning in self.warnings],
-            "sources": [_name_source(symbol) for symbol in self.run_data.get("symbols", [])],
-            "data_revision": self.run_data.get("data_revision", ""),
+            **name_data(self.run_data),
             "result_hash": self.result_hash,
         }
 
@@ -149,13 +148,3 @@ class RunReport:
 
 
 _TYPED = ("request", "strategy", "metrics", "benchmark", "tags", "warnings", "log", "drawn")
-
-
-def _name_source(symbol: Mapping[str, Any]) -> Facts:
-    """Which series the bars of a symbol are from, and of which timeframe its candles are if the bars are built."""
-    timeframe, source = symbol["timeframe"], symbol.get("source_timeframe", "")
-    return {
-        "symbol": symbol["rules"]["symbol"],
-        "series": symbol["series_name"],
-        "built_from": source if source not in ("", timeframe) else None,
-    }

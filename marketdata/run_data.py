@@ -1,7 +1,7 @@
 """RunData: which candle files, rules and warnings one run has. Stored beside the result, it pins the snapshot."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -115,6 +115,17 @@ class RunData:
             warnings=tuple(RunWarning(**warning) for warning in raw["warnings"]),
             is_synthetic=raw["is_synthetic"],
         )
+
+
+def name_data(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Of stored run data: its revision, and of each symbol the series and, of built bars, the timeframe they are of."""
+    sources = []
+    for symbol in raw.get("symbols", ()):
+        files = SymbolData.from_json(symbol).bar_files
+        built_from = files.source_timeframe if files.is_built else None
+        name = {"symbol": symbol["rules"]["symbol"], "series": symbol["series_name"]}
+        sources.append({**name, "built_from": built_from})
+    return {"sources": sources, "data_revision": raw.get("data_revision", "")}
 
 
 def compute_data_revision(symbols: Iterable[SymbolData]) -> str:
