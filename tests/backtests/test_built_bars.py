@@ -143,7 +143,7 @@ def test_page_api_and_command_say_what_the_bars_are_built_from(owner, owner_clie
     facts = dict(list_data_facts(load_report(run)))
     assert facts["BTCUSDT bars"] == "1h bars built from 15m candles"
     assert facts["BTCUSDT finer candles"] == "30m built from 15m candles, for the path inside a bar"
-    assert "1h bars built from 15m candles" in owner_client.get(f"/runs/{run.id}/?tab=assumptions").content.decode()
+    assert "1h bars built from 15m candles" in owner_client.get(f"/runs/{run.id}/?tab=reproducibility").content.decode()
     expected = {"symbol": "BTCUSDT", "series": "BTCUSDT USDⓈ-M futures Last price 15m", "built_from": "15m"}
     assert owner_client.get(f"/api/v1/backtests/{run.id}/").json()["summary"]["sources"] == [expected]
     bars = load_bars(load_report(run))  # what the chart draws
