@@ -6,7 +6,7 @@ counts, so that hosts may disagree about the time.
 
     queued --claim--> running --finish--> succeeded
        ^                 |-----fail-----> failed
-       |<--give_back-----|--acknowledge_cancel--> cancelled
+       |<-give_back, lose|--acknowledge_cancel--> cancelled
        |<--requeue_lost--|
 """
 
@@ -287,6 +287,11 @@ class BacktestRun(models.Model):
     def acknowledge_cancel(self) -> bool:
         """End a run whose cancellation its worker has seen."""
         return bool(self._mine().filter(cancel_requested=True).update(status=self.Status.CANCELLED, **_over()))
+
+    def lose(self) -> bool:
+        """Queue it again because something outside ended it. False: lost too often, or no longer ours."""
+        may_run_again = self._mine().filter(cancel_requested=False, n_lost__lt=MAX_LOST - 1)
+        return bool(may_run_again.update(n_lost=F("n_lost") + 1, **_QUEUED_AGAIN))
 
     def give_back(self) -> bool:
         """Queue it again because this worker is told to stop; that is no loss and counts for nothing."""

@@ -18,7 +18,7 @@ from backtests.operations.heartbeat import Heartbeat
 from backtests.run_report import RunReport, StrategyFacts
 from backtests.runner.execute import execute
 from backtests.runner.feed import build_feed
-from backtests.runner.outcome import Failure, Progress, RunJob, RunOutcome
+from backtests.runner.outcome import KILLED, Failure, Progress, RunJob, RunOutcome
 from marketdata.run_data import RunData
 from marketdata.store import CandleStore, StoreError
 
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 DATABASE_PATIENCE_S = 60.0  # how long the end of a run waits for a database that restarts
 RETRY_S = 1.0
+_DATABASE_IS_AWAY = (OperationalError, InterfaceError)
 
 
 def run_attempt(run: BacktestRun, heartbeat: Heartbeat) -> None:
@@ -49,6 +50,10 @@ def run_attempt(run: BacktestRun, heartbeat: Heartbeat) -> None:
         failure = Failure("data_error", f"The candles of this run cannot be read: {error}")
     except artifacts.ArtifactError as error:
         failure = Failure("storage", str(error))
+    except _DATABASE_IS_AWAY:  # for longer than anyone waits: whoever has it next begins anew
+        logger.exception("The database did not answer; the run goes back to the queue, or is lost.")
+        _keep_trying(run.give_back)
+        return
     except SystemExit:  # the queue's own time limit, far above the run's
         failure = Failure("time_limit", "The run did not end in time and was stopped.")
         _fail(run, failure, jail_level)
@@ -102,6 +107,8 @@ def _execute(run: BacktestRun, heartbeat: Heartbeat) -> tuple[RunOutcome, RunRep
 
 
 def _fail(run: BacktestRun, failure: Failure, jail_level: str) -> None:
+    if failure.code == KILLED and _keep_trying(run.lose):
+        return
     if not _keep_trying(lambda: run.fail(failure.code, failure.to_json(), jail_level=jail_level)):
         _keep_trying(run.acknowledge_cancel)
 
@@ -123,7 +130,7 @@ def _keep_trying(transition: Callable[[], bool]) -> bool:
     while True:
         try:
             return transition()
-        except (OperationalError, InterfaceError):
+        except _DATABASE_IS_AWAY:
             if connection.in_atomic_block or time.monotonic() > give_up_at:
                 raise
             logger.warning("The database does not answer; trying again.", exc_info=True)

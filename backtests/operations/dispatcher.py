@@ -18,6 +18,7 @@ from django_q.tasks import async_task
 from accounts.quotas import limits_of
 from backtests.models import BacktestRun, WorkerPool
 from backtests.operations.line import choose_next
+from marketdata.models import IngestJob
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,15 @@ def dispatch() -> int:
         for run_id in chosen:
             _send(run_id)
     return n_sent + len(chosen)
+
+
+def has_idle_workers() -> bool:
+    """Whether a message has waited for longer than it should although there is a worker that has nothing to do."""
+    if not BacktestRun.objects.filter(status=BacktestRun.Status.QUEUED, dispatched_at__isnull=False).exists():
+        return False
+    running = BacktestRun.objects.in_flight().filter(status=BacktestRun.Status.RUNNING).count()
+    jobs = IngestJob.objects.filter(status=IngestJob.Status.RUNNING, dispatched_at__isnull=False).count()
+    return running + jobs < WorkerPool.objects.count_workers()
 
 
 def dispatch_quietly() -> None:

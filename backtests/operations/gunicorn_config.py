@@ -13,7 +13,7 @@ worker_class = "gthread"
 workers = (os.cpu_count() or 1) + 1
 threads = 4
 timeout = 60
-graceful_timeout = 2
+graceful_timeout = 15  # the supervisor waits less when somebody waits at a terminal
 loglevel = "warning"
 control_socket_disable = True
 if os.access("/dev/shm", os.W_OK):  # noqa: S108 -- its heartbeat files must not wait for a disk

@@ -16,6 +16,7 @@ class Process:
     session: int
     started: int  # in clock ticks since boot
     is_zombie: bool
+    is_stopped: bool = False  # by SIGSTOP or the like; it does nothing until somebody continues it
 
 
 type Processes = dict[int, Process]
@@ -36,6 +37,7 @@ def read_processes() -> Processes:
             session=int(fields[3]),
             started=int(fields[19]),
             is_zombie=fields[0] in "ZX",
+            is_stopped=fields[0] == "T",
         )
     return processes
 

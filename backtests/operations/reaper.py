@@ -1,24 +1,23 @@
 """What keeps runs from being lost: idempotent, safe to run any number of times, anywhere, at the same time."""
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import batched
 
 from django.db import connections
+from django.db.models import Max
 
-from backtests import artifacts
 from backtests.models import BacktestRun
-from backtests.operations.dispatcher import dispatch
+from backtests.operations.dispatcher import dispatch, has_idle_workers
+from backtests.operations.housekeeping import keep_house
 
 logger = logging.getLogger(__name__)
 
 PERIOD_S = 1.0
-SWEEP_EVERY_S = 600.0
-SWEEP_GRACE_S = 3600.0  # far longer than an attempt needs between the first file it writes and its commit
+GRACE_S = 3.0  # beats come each second, so that by then every worker that lives has been heard of
+HOUSEKEEPING_EVERY_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +30,10 @@ class Reaped:
     n_dispatched: int = 0
 
 
-def reap() -> Reaped:
-    """Put runs right whose worker is gone, and send the messages that are missing."""
+def reap(*, may_judge: bool = True) -> Reaped:
+    """Put runs right whose worker is gone, unless it may not judge that now, and send the messages that are missing."""
     n_requeued = n_failed = n_cancelled = 0
-    if BacktestRun.objects.expired().exists():  # a write lock each second would be felt on SQLite
+    if may_judge and BacktestRun.objects.expired().exists():  # a write lock each second would be felt on SQLite
         n_cancelled = BacktestRun.objects.cancel_lost()
         n_failed = BacktestRun.objects.fail_lost()
         n_requeued = BacktestRun.objects.requeue_lost()
@@ -44,40 +43,43 @@ def reap() -> Reaped:
     return reaped
 
 
-def sweep_artifacts(grace_s: float = SWEEP_GRACE_S) -> int:
-    """Delete result folders that no row names and nobody has written to for `grace_s`. Returns how many."""
-    n_swept = 0
-    # Folders first, rows second: a folder that becomes a result in between is then seen as one.
-    for folders in batched(_find_old_folders(grace_s), 500):
-        named = set(BacktestRun.objects.filter(artifact_dir__in=folders).values_list("artifact_dir", flat=True))
-        doomed = [folder for folder in folders if folder not in named]
-        for folder in doomed:
-            artifacts.delete_attempt(folder)
-        n_swept += len(doomed)
-    return n_swept
+class Reaper:
+    """Reaps each second and keeps house now and then, whatever happens.
 
+    `idle_s`: for how long messages have lain there although a worker was free; 0.0 while all is well.
+    """
 
-def _find_old_folders(grace_s: float) -> Iterator[str]:
-    """Folders of attempts, finished or not, that nobody has written to for `grace_s`; as a row would name them."""
-    old_before = time.time() - grace_s
-    for folder in artifacts.root().glob("*/*/"):
-        with suppress(FileNotFoundError):  # another reaper swept it
-            if folder.stat().st_mtime < old_before:
-                yield f"{folder.parent.name}/{folder.name}"
+    def __init__(self) -> None:
+        self.idle_s = 0.0
+        self._idle_since: float | None = None
+        self._newest_start: object = None
 
+    def run_until(self, stop: threading.Event) -> None:
+        next_housekeeping = 0.0
+        well_since, last_at = -math.inf, time.monotonic()
+        while not stop.is_set():
+            now = time.monotonic()
+            if now - last_at > 3 * PERIOD_S:  # the database was away, or we were: workers must be heard before judged
+                well_since = now
+            try:
+                reap(may_judge=now - well_since > GRACE_S)
+                self._watch_idleness()
+                if now >= next_housekeeping:
+                    keep_house()
+                    next_housekeeping = now + HOUSEKEEPING_EVERY_S
+                last_at = time.monotonic()
+            except Exception:
+                logger.exception("The reaper failed; it goes on.")
+                connections.close_all()
+            stop.wait(PERIOD_S)
+        connections.close_all()
 
-def reap_until(stop: threading.Event) -> None:
-    """Reap each second and sweep now and then, whatever happens, until `stop` is set."""
-    n_until_sweep = 0
-    while not stop.is_set():
-        try:
-            reap()
-            if n_until_sweep <= 0:
-                sweep_artifacts()
-                n_until_sweep = round(SWEEP_EVERY_S / PERIOD_S)
-            n_until_sweep -= 1
-        except Exception:
-            logger.exception("The reaper failed; it goes on.")
-            connections.close_all()
-        stop.wait(PERIOD_S)
-    connections.close_all()
+    def _watch_idleness(self) -> None:
+        newest = BacktestRun.objects.aggregate(newest=Max("started_at"))["newest"]
+        now = time.monotonic()
+        if newest != self._newest_start or not has_idle_workers():
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now
+        self._newest_start = newest
+        self.idle_s = 0.0 if self._idle_since is None else now - self._idle_since

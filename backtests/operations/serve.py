@@ -1,10 +1,12 @@
-"""The supervisor of one machine: web, cluster and reaper, each started anew when it dies, all ended together.
+"""The supervisor of one machine: web, cluster and reaper, each started anew when it dies or stands still, all ended
+together.
 
     serve ---+--- web      gunicorn and its workers          (a session of its own)
              +--- worker   the queue's cluster               (a session of its own: one crash-only unit)
              +--- reaper   a thread of the supervisor
 
-Killing the supervisor, even with SIGKILL, leaves no process behind: each child dies with its parent.
+Killing the supervisor, even with SIGKILL, leaves no process behind: each child dies with its parent. systemd, or
+whatever else started it by its rules, hears from it once a second and starts it anew when it does not.
 """
 
 import errno
@@ -19,15 +21,18 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from backtests.operations import service_manager
 from backtests.operations.launch import adopt_orphans
 from backtests.operations.processes import Processes, children, read_processes, send_signal
-from backtests.operations.reaper import reap_until
+from backtests.operations.reaper import Reaper
 from backtests.operations.unit import ClusterUnit, Unit
 
 TICK_S = 0.25
-PATIENCE_S = 4.0  # how long a unit may take to end by itself
-STEADY_AFTER_S = 30.0  # a unit that lived this long is started again at once
+PATIENCE_S = 4.0  # how long a unit may take to end by itself when it is in the way, or somebody waits at a terminal
+LONG_PATIENCE_S = 20.0  # SIGTERM: requests and runs that are nearly done may end
+STEADY_AFTER_S = 5.0  # a unit that lived this long is started again at once
 MAX_DELAY_S = 10.0
+IDLE_S = 15.0
 
 
 class ServeError(Exception):
@@ -36,6 +41,8 @@ class ServeError(Exception):
 
 def listen(host: str, port: int) -> socket.socket:
     """The socket that the site answers on. It outlives restarts of the web server. Raises ServeError."""
+    if (given := service_manager.take_socket()) is not None:
+        return given
     try:
         return socket.create_server((host, port), backlog=1024)
     except OSError as error:
@@ -60,11 +67,15 @@ def cluster_unit(*, cwd: Path, env: dict[str, str]) -> Unit:
 class Supervisor:
     """Runs units until SIGTERM, SIGINT or SIGHUP; a second signal does not wait for anything."""
 
-    def __init__(self, units: list[Unit], address: tuple[str, int], say: Callable[[str], None]) -> None:
+    def __init__(self, units: list[Unit], address: tuple[str, int] | None, say: Callable[[str], None]) -> None:
+        """`address` is where the first of the units answers; None when no unit does."""
         self._units = units
         self._address = address
         self._say = say
         self._stop = threading.Event()
+        self._reaper = Reaper()
+        self._patience_s = PATIENCE_S
+        self._is_asked_kindly = True
         self._is_in_hurry = False
         self._is_ready = False
         self._restart_at: dict[Unit, float] = {}
@@ -75,7 +86,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         adopt_orphans()
-        reaper = threading.Thread(target=reap_until, args=[self._stop], name="reaper", daemon=True)
+        reaper = threading.Thread(target=self._reaper.run_until, args=[self._stop], name="reaper", daemon=True)
         try:
             for unit in self._units:
                 unit.start()
@@ -84,11 +95,14 @@ class Supervisor:
                 self._tick()
         finally:
             self._stop.set()
+            service_manager.tell("STOPPING=1")
             self._end_all()
             reaper.join(PATIENCE_S if reaper.is_alive() and not self._is_in_hurry else 0.0)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._is_in_hurry = self._stop.is_set()
+        self._is_asked_kindly = number == signal.SIGTERM
+        self._patience_s = LONG_PATIENCE_S if self._is_asked_kindly else PATIENCE_S
         self._stop.set()
 
     def _tick(self) -> None:
@@ -98,11 +112,21 @@ class Supervisor:
             if unit.pid is None:
                 if time.monotonic() >= self._restart_at[unit]:
                     unit.start()
-            elif fault := unit.find_fault(processes):
+            elif fault := unit.find_fault(processes) or self._find_idleness(unit):
                 self._restart(unit, fault)
         if not self._is_ready and self._answers():
             self._is_ready = True
-            self._say(f"Hindsight is running at http://{self._address[0]}:{self._address[1]}/")
+            where = f"at http://{self._address[0]}:{self._address[1]}/" if self._address else "without a web server."
+            self._say(f"Hindsight is running {where}")
+            service_manager.tell("READY=1")
+        service_manager.tell_alive()
+
+    def _find_idleness(self, unit: Unit) -> str:
+        """The cluster's processes may be there, and not one of them do anything."""
+        idle_s = self._reaper.idle_s if isinstance(unit, ClusterUnit) else 0.0
+        if min(idle_s, unit.uptime_s) < IDLE_S:
+            return ""
+        return f"runs have waited {idle_s:.0f} s for it while it had nothing to do"
 
     def _restart(self, unit: Unit, fault: str) -> None:
         if not self._is_ready and unit is self._units[0]:
@@ -117,6 +141,8 @@ class Supervisor:
         unit.kill()
 
     def _answers(self) -> bool:
+        if self._address is None:
+            return True
         host, port = self._address
         connection = http.client.HTTPConnection(
             "127.0.0.1" if host == "0.0.0.0" else host,  # noqa: S104 -- compared, not bound
@@ -134,7 +160,7 @@ class Supervisor:
 
     def _end_all(self) -> None:
         for unit in self._units:
-            unit.ask_to_end()
+            unit.ask_to_end(is_kind=self._is_asked_kindly)
         self._wait_for(self._units)
         for unit in self._units:
             unit.kill()
@@ -143,10 +169,11 @@ class Supervisor:
             time.sleep(0.02)
 
     def _wait_for(self, units: list[Unit]) -> None:
-        give_up_at = time.monotonic() + PATIENCE_S
+        give_up_at = time.monotonic() + self._patience_s
         while time.monotonic() < give_up_at and not self._is_in_hurry:
             if all(unit.has_ended() for unit in units):
                 return
+            service_manager.tell_alive()
             time.sleep(0.05)
 
     def _end_strays(self, processes: Processes) -> int:

@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from backtests.operations.processes import Process, Processes, children, descendants, read_processes, send_signal
 
 KILL_TIMEOUT_S = 5.0
+STOPPED_S = 2.0  # a process that stands still for this long will hardly go on by itself
 
 
 class Unit:
@@ -27,7 +28,8 @@ class Unit:
         self._pass_fds = tuple(pass_fds)
         self._main: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
-        self._pool: set[Process] = set()
+        self._pool: set[tuple[int, int]] = set()
+        self._stopped_since: dict[int, float] = {}
 
     @property
     def pid(self) -> int | None:
@@ -39,7 +41,7 @@ class Unit:
 
     def start(self) -> None:
         """Call it from the main thread: the child dies with the thread that started it."""
-        self._pool = set()
+        self._pool, self._stopped_since = set(), {}
         self._started_at = time.monotonic()
         self._main = subprocess.Popen(  # noqa: S603 -- our own programs, no user's words among them
             self._argv,
@@ -55,13 +57,24 @@ class Unit:
         assert self._main is not None
         code = self._main.poll()
         if code is None:
-            return ""
+            pid = self._find_stopped(self._members(processes, set()))
+            return f"its process {pid} was stopped" if pid else ""
         return f"it was killed by signal {-code}" if code < 0 else f"it ended with code {code}"
 
-    def ask_to_end(self) -> None:
-        """Send what makes the unit end by itself, and return at once."""
+    def _find_stopped(self, members: Iterable[Process]) -> int:
+        """The number of a process of ours that has stood still for too long; 0 while there is none."""
+        now = time.monotonic()
+        stopped = {process.pid for process in members if process.is_stopped}
+        self._stopped_since = {pid: self._stopped_since.get(pid, now) for pid in stopped}
+        return next((pid for pid, since in self._stopped_since.items() if now - since > STOPPED_S), 0)
+
+    def ask_to_end(self, *, is_kind: bool = True) -> None:
+        """Send what makes the unit end by itself, and return at once. A web server that is asked unkindly answers
+        nobody any more.
+        """
         if self._main is not None and self._main.poll() is None:
-            self._main.terminate()
+            self._main.send_signal(signal.SIGTERM if is_kind else signal.SIGINT)
+            self._main.send_signal(signal.SIGCONT)
 
     def has_ended(self) -> bool:
         return self._main is None or self._main.poll() is not None
@@ -106,18 +119,29 @@ class ClusterUnit(Unit):
     def find_fault(self, processes: Processes) -> str:
         if fault := super().find_fault(processes):
             return fault
-        alive = set(self._read_pool(processes))
+        alive = {(process.pid, process.started) for process in self._read_pool(processes)}
         lost = self._pool - alive
         self._pool |= alive
-        return f"process {min(lost, key=lambda process: process.pid).pid} of its pool died" if lost else ""
+        return f"process {min(lost)[0]} of its pool died" if lost else ""
 
-    def ask_to_end(self) -> None:
+    def _find_stopped(self, members: Iterable[Process]) -> int:
+        """A strategy that was stopped, maybe by itself, is continued: it is no reason to end its neighbours."""
+        processes = {process.pid: process for process in members}
+        assert self.pid is not None
+        strategies = set(processes) - {self.pid, *(p.pid for p in children(self.pid, processes))}
+        strategies -= {process.pid for process in self._read_pool(processes)}
+        send_signal((processes[pid] for pid in strategies if processes[pid].is_stopped), signal.SIGCONT)
+        return super()._find_stopped(processes[pid] for pid in processes.keys() - strategies)
+
+    def ask_to_end(self, *, is_kind: bool = True) -> None:
         """Tell the workers to give their runs back. The sentinel is held, so that it starts no new ones meanwhile."""
         processes = read_processes()
         if self.pid is None:
             return
         send_signal(children(self.pid, processes), signal.SIGSTOP)
-        send_signal(self._read_pool(processes), signal.SIGTERM)
+        pool = self._read_pool(processes)
+        send_signal(pool, signal.SIGTERM)
+        send_signal(pool, signal.SIGCONT)  # the stopped ones have runs to give back, too
 
     def has_ended(self) -> bool:
         return super().has_ended() or not self._read_pool(read_processes())

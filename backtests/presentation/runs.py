@@ -35,6 +35,7 @@ FAILURE_WORDS = {
     "memory_limit": "The run used too much memory",
     "output_limit": "The strategy wrote too much output",
     "order_limit": "The strategy made too many orders",
+    "killed": "The strategy's process was killed",
     "crashed": "The strategy's process crashed",
     "integrity": "The result could not be confirmed",
     "data_error": "The data cannot be used",

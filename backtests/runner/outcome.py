@@ -15,6 +15,8 @@ from backtests.engine.result import CommandLog, EngineResult
 type Status = Literal["succeeded", "failed", "cancelled"]
 type Stage = Literal["preparing", "starting", "running", "replaying"]
 
+KILLED = "killed"  # the failure of a child that something outside ended; it says nothing about the strategy
+
 
 @dataclass(frozen=True, slots=True)
 class RunJob:

@@ -13,7 +13,7 @@ from typing import Any
 from accounts.quotas import Limits
 from backtests.runner.intake import Intake, Violation
 from backtests.runner.jail import Child
-from backtests.runner.outcome import Ending, Failure, Progress
+from backtests.runner.outcome import KILLED, Ending, Failure, Progress
 
 KEPT_OUTPUT_BYTES = 64 * 1024
 MAX_OUTPUT_BYTES = 64 * 1024 * 1024
@@ -173,10 +173,10 @@ class Overseer:
             return self._fail("memory_limit", "The strategy needs more memory than a run may use.")
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-            return self._fail("crashed", f"The process of the strategy was ended by {name}.")
-        if code == 0:
-            return self._fail("crashed", "The process of the strategy ended before the last bar.")
-        return self._fail("crashed", f"The process of the strategy ended with exit code {code}.")
+            kind = KILLED if name == "SIGKILL" else "crashed"
+            return self._fail(kind, f"The process of the strategy was ended by {name}.")
+        how = f"with exit code {code}" if code else "before the last bar"
+        return self._fail("crashed", f"The process of the strategy ended {how}.")
 
     def _fail(self, code: str, message: str) -> Failure:
         found = _WHERE.search(self.output)

@@ -7,13 +7,15 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db.models import Value
 from django.db.models.functions import Now
 
 from backtests import artifacts
 from backtests.models import MAX_LOST, BacktestRun
-from backtests.operations import reaper
+from backtests.operations import housekeeping, reaper
 from tests.builders import build_run
 
 pytestmark = pytest.mark.django_db
@@ -105,7 +107,7 @@ def test_old_folders_that_no_row_names_are_swept(owner, hindsight_home):
     unfinished = make_old_folder(f"{run.pk}/.unfinished-3-{uuid.uuid4()}")
     recent = artifacts.root() / str(run.pk) / "4-x"
     recent.mkdir()
-    assert reaper.sweep_artifacts() == 3
+    assert housekeeping.sweep_artifacts() == 3
     assert recent.is_dir()
     assert not unfinished.exists()
     assert result.is_dir()
@@ -113,16 +115,52 @@ def test_old_folders_that_no_row_names_are_swept(owner, hindsight_home):
     assert not of_nobody.exists()
 
 
+def test_sessions_of_the_past_are_swept(db, hindsight_home):
+    for age_s in (-60, 60):
+        session = SessionStore()
+        session["a"] = 1
+        session.set_expiry(-age_s)
+        session.save()
+    housekeeping.keep_house()
+    assert Session.objects.count() == 1
+
+
+def test_after_an_outage_workers_are_heard_before_they_are_judged(lost):
+    assert reaper.reap(may_judge=False) == reaper.Reaped()
+    assert reread(lost).status == "running"
+
+
 def test_the_command_says_what_it_did(lost, hindsight_home, capsys):
     call_command("reap", "--once")
     assert "Requeued 1, failed 0" in capsys.readouterr().out
+
+
+def test_the_loop_judges_nobody_right_after_an_outage(monkeypatch, hindsight_home):
+    stop = threading.Event()
+    judged = []
+
+    def reap_now_and_then(*, may_judge):
+        judged.append(may_judge)
+        if len(judged) == 2:
+            time.sleep(0.1)  # the database is away
+            raise RuntimeError("no database")
+        if len(judged) == 40:
+            stop.set()
+
+    monkeypatch.setattr(reaper, "reap", reap_now_and_then)
+    monkeypatch.setattr(reaper, "PERIOD_S", 0.01)
+    monkeypatch.setattr(reaper, "GRACE_S", 0.1)
+    monkeypatch.setattr(reaper.connections, "close_all", lambda: None)
+    reaper.Reaper().run_until(stop)
+    assert judged[:3] == [True, True, False]
+    assert judged[-1] is True
 
 
 def test_the_loop_survives_an_error(monkeypatch, hindsight_home):
     calls = []
     stop = threading.Event()
 
-    def reap_badly():
+    def reap_badly(**_):
         calls.append(1)
         if len(calls) == 3:
             stop.set()
@@ -131,5 +169,5 @@ def test_the_loop_survives_an_error(monkeypatch, hindsight_home):
     monkeypatch.setattr(reaper, "reap", reap_badly)
     monkeypatch.setattr(reaper, "PERIOD_S", 0.001)
     monkeypatch.setattr(reaper.connections, "close_all", lambda: None)
-    reaper.reap_until(stop)
+    reaper.Reaper().run_until(stop)
     assert len(calls) == 3

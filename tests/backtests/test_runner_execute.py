@@ -213,7 +213,6 @@ def test_orders_without_end_end_at_the_limit():
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
         ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
         ("import os; os._exit(0)", "ended before the last bar"),
     ],
@@ -224,6 +223,12 @@ def test_a_process_that_dies_is_a_crash_with_a_name(body, text):
     assert text in failure.message
     if "ctypes" in body:
         assert failure.line == 5
+
+
+def test_a_process_that_is_killed_has_a_name_of_its_own_since_the_strategy_may_not_be_the_cause():
+    failure = execute(body_job("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")).failure
+    assert failure.code == "killed"
+    assert "SIGKILL" in failure.message
 
 
 def test_processor_time_beyond_the_limit_is_named(monkeypatch):

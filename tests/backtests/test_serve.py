@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from backtests.operations import service_manager
 from backtests.operations.processes import children, descendants, read_processes
 from backtests.operations.serve import ServeError, listen
 from backtests.operations.unit import ClusterUnit, Unit
@@ -98,6 +99,30 @@ def test_the_end_of_a_strategys_process_is_no_fault(start):
     assert unit.find_fault(read_processes()) == ""
 
 
+@needs_proc
+@pytest.mark.parametrize("who", ["main", "sentinel", "worker"])
+def test_a_process_that_stands_still_is_a_fault_of_the_cluster(start, who, monkeypatch):
+    monkeypatch.setattr("backtests.operations.unit.STOPPED_S", 0.2)
+    unit = start(CLUSTER, ClusterUnit)
+    wait_until(lambda: len(alive_below(unit.pid)) == 4)
+    sentinel = children(unit.pid, read_processes())[0]
+    pid = {"main": unit.pid, "sentinel": sentinel.pid, "worker": children(sentinel.pid, read_processes())[0].pid}[who]
+    assert unit.find_fault(read_processes()) == ""
+    os.kill(pid, signal.SIGSTOP)
+    assert wait_until(lambda: unit.find_fault(read_processes())) == f"its process {pid} was stopped"
+
+
+@needs_proc
+def test_a_strategys_process_that_stands_still_is_continued(start):
+    unit = start(CLUSTER, ClusterUnit)
+    wait_until(lambda: len(alive_below(unit.pid)) == 4)
+    strategy = next(process for process in alive_below(unit.pid) if process.session != unit.pid)
+    os.kill(strategy.pid, signal.SIGSTOP)
+    wait_until(lambda: read_processes()[strategy.pid].is_stopped)
+    assert unit.find_fault(read_processes()) == ""
+    wait_until(lambda: not read_processes()[strategy.pid].is_stopped)
+
+
 def test_the_end_of_the_main_process_is_a_fault_that_names_the_cause(start):
     unit = start("raise SystemExit(3)")
     assert wait_until(lambda: unit.find_fault({})) == "it ended with code 3"
@@ -158,6 +183,38 @@ def test_a_foreign_address_is_said_in_one_sentence():
 def test_the_socket_answers_before_the_web_server_does():
     with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname(), timeout=1):
         pass
+
+
+def test_a_socket_that_a_service_manager_hands_over_is_used():
+    program = """
+import os, socket
+listener = socket.create_server(("127.0.0.1", 0))
+address = listener.getsockname()
+os.dup2(listener.fileno(), 3)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+import django
+django.setup()
+from backtests.operations.serve import listen
+assert listen("192.0.2.1", 80).getsockname() == address
+assert "LISTEN_PID" not in os.environ
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+def test_a_service_manager_hears_what_it_is_told(tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(1)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        service_manager.tell("READY=1")
+        assert manager.recv(100) == b"READY=1"
+
+
+def test_nothing_is_told_where_nobody_listens(monkeypatch, tmp_path):
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    service_manager.tell("READY=1")
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    service_manager.tell("READY=1")
 
 
 @pytest.mark.parametrize(("option", "value"), [("port", 0), ("port", 70_000), ("workers", 0), ("workers", 65)])

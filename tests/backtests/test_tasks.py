@@ -173,6 +173,27 @@ def test_a_strategy_that_fails_leaves_line_and_cause(run, execute_with):
     )
 
 
+def test_a_child_that_something_killed_is_tried_three_times(run, execute_with):
+    killed = Failure("killed", "The process of the strategy was ended by SIGKILL.")
+    execute_with(lambda *_: RunOutcome("failed", failure=killed))
+    for n_lost in (1, 2):
+        tasks.run_backtest(str(run.pk))
+        assert (reread(run).status, reread(run).n_lost) == ("queued", n_lost)
+    tasks.run_backtest(str(run.pk))
+    assert (reread(run).status, reread(run).failure_code, reread(run).attempt) == ("failed", "killed", 3)
+
+
+def test_a_database_that_stays_away_costs_the_attempt_and_not_the_run(run, execute_with, monkeypatch):
+    def fail(*_, **__):
+        raise OperationalError("the database system is shutting down")
+
+    monkeypatch.setattr(attempt, "DATABASE_PATIENCE_S", 0.0)
+    monkeypatch.setattr(attempt, "store_report", fail)
+    execute_with(succeed)
+    tasks.run_backtest(str(run.pk))
+    assert (reread(run).status, reread(run).n_lost) == ("queued", 0)
+
+
 def test_an_error_of_ours_shows_a_number_and_keeps_the_details_in_the_log(run, execute_with, caplog):
     def break_down(*_):
         raise RuntimeError("password=hunter2")

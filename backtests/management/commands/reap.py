@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from backtests.operations.reaper import reap, reap_until, sweep_artifacts
+from backtests.operations.housekeeping import keep_house
+from backtests.operations.reaper import Reaper, reap
 
 
 class Command(BaseCommand):
@@ -19,7 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["once"]:
-            reaped, n_swept = reap(), sweep_artifacts()
+            reaped, n_swept = reap(), keep_house()
             self.stdout.write(
                 f"Requeued {reaped.n_requeued}, failed {reaped.n_failed}, cancelled {reaped.n_cancelled}, "
                 f"messages sent {reaped.n_dispatched}, folders swept {n_swept}."
@@ -28,4 +29,4 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        reap_until(stop)
+        Reaper().run_until(stop)

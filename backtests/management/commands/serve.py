@@ -20,6 +20,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
         parser.add_argument("--port", type=int, default=8000, help="port to listen on (8000)")
+        parser.add_argument("--no-web", action="store_true", help="work on runs only; another process serves pages")
         parser.add_argument("--no-worker", action="store_true", help="serve pages only; runs wait in the queue")
         parser.add_argument("--workers", type=int, help="how many runs at the same time (HINDSIGHT_WORKERS)")
 
@@ -29,17 +30,21 @@ class Command(BaseCommand):
             raise CommandError(f"{port} is not a port: choose one from 1 to 65535.")
         if n_workers is not None and not 1 <= n_workers <= 64:
             raise CommandError("--workers must lie between 1 and 64.")
+        if options["no_web"] and options["no_worker"]:
+            raise CommandError("With --no-web and --no-worker nothing is left to run.")
         self._check_database()
         cwd = Path(settings.BASE_DIR)
         env = {**os.environ, "HINDSIGHT_HOME": str(settings.HOME)}
         if n_workers is not None:
             env["HINDSIGHT_WORKERS"] = str(n_workers)
+        cluster = [] if options["no_worker"] else [cluster_unit(cwd=cwd, env=env)]
         try:
+            if options["no_web"]:
+                Supervisor(cluster, None, self._say).run()
+                return
             with listen(host, port) as listener:
-                units = [web_unit(listener, cwd=cwd, env=env)]
-                if not options["no_worker"]:
-                    units.append(cluster_unit(cwd=cwd, env=env))
-                Supervisor(units, (host, port), self._say).run()
+                host, port = listener.getsockname()[:2]  # a service manager may have chosen another
+                Supervisor([web_unit(listener, cwd=cwd, env=env), *cluster], (host, port), self._say).run()
         except ServeError as error:
             raise CommandError(str(error)) from error
 
