@@ -30,6 +30,9 @@ class BuiltCandles:
     def __len__(self) -> int:
         return len(self.n_rows)
 
+    def take(self, rows: slice) -> "BuiltCandles":
+        return BuiltCandles({name: column[rows] for name, column in self.columns.items()}, self.n_rows[rows])
+
 
 def build_candles(columns: Mapping[str, NDArray[Any]], timeframe: str) -> BuiltCandles:
     """Rows in time order, on the grid of a timeframe that fits evenly, as candles of `timeframe`.

@@ -11,7 +11,7 @@ from marketdata.models import Instrument, Segment, Series, SeriesKind, SeriesOri
 from marketdata.offers import choose_source
 from marketdata.reading import CandleFiles
 from marketdata.store import CandleStore, SegmentRef
-from marketdata.timeframes import TIMEFRAME_MS, builds, next_open_ms
+from marketdata.timeframes import TIMEFRAME_MS, builds, next_open_ms, sources_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _explain_lack(instrument: Instrument, held: list[SeriesCoverage], span: RunS
 
 def _find_nearest(held: list[SeriesCoverage], timeframe: str, span: RunSpan) -> SeriesCoverage | None:
     """The exchange's series before another, the one that holds most of the span, the timeframe itself among equals."""
-    fitting = [c for c in held if c.timeframe in TIMEFRAME_MS and builds(c.timeframe, timeframe)]
+    fitting = [coverage for coverage in held if coverage.timeframe in sources_of(timeframe)]
 
     def rank(coverage: SeriesCoverage) -> tuple[bool, int, int]:
         overlap = min(coverage.end_ms, span.to_ms) - max(coverage.first_ms, span.from_ms)

@@ -6,18 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from accounts.models import User
-from marketdata.arrays import CandleArrays
+from marketdata.aggregation import BuiltCandles
+from marketdata.choosing import find_files
 from marketdata.coverage import SeriesCoverage, catalogue
 from marketdata.errors import HistoryError
 from marketdata.home import candle_store
-from marketdata.models import Market, Segment, Series, SeriesKind, SeriesOrigin
-from marketdata.segments import ref_of
-from marketdata.timeframes import TIMEFRAME_MS
+from marketdata.models import Market, Series, SeriesKind
+from marketdata.offers import rank_source
+from marketdata.reading import read_timeframe
+from marketdata.timeframes import TIMEFRAME_MS, grid_phase_ms, is_on_grid, sources_of
 
 DEFAULT_LIMIT = 500
 MAX_LIMIT = 5_000
 LAST_MS = 4_102_444_800_000  # 2100
+COLUMNS = ("open_ms", "open", "high", "low", "close", "volume")
+GAP_FACTOR = 8  # how much further to read where gaps left too few candles
 NAMES = ("market", "symbol", "timeframe", "start_date", "end_date", "limit")
 
 
@@ -55,60 +61,84 @@ class HistoryQuery:
         return cls(raw["market"], raw["symbol"].strip().upper(), raw["timeframe"], from_ms, to_ms, limit)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class History:
-    """Rows of one series. `next_start_ms` is where the next page starts; None on the last."""
+    """Candles, and the series that they are read or built from. `next_start_ms` is where the next page starts; None on
+    the last."""
 
     coverage: SeriesCoverage
-    candles: CandleArrays
+    timeframe: str
+    candles: BuiltCandles
     next_start_ms: int | None
 
     def rows(self) -> list[dict[str, Any]]:
-        candles = self.candles
-        names = ("time_ms", "open", "high", "low", "close", "volume")
-        columns = (candles.open_ms, candles.open, candles.high, candles.low, candles.close, candles.volume)
-        return [dict(zip(names, row, strict=True)) for row in zip(*(c.tolist() for c in columns), strict=True)]
+        """`complete`: on the grid, and built of as many rows as go into a candle; always so of the exchange's own."""
+        columns = [self.candles.columns[name].tolist() for name in COLUMNS]
+        n_whole = TIMEFRAME_MS[self.timeframe] // TIMEFRAME_MS[self.coverage.timeframe]
+        columns.append((self.candles.n_rows == n_whole).tolist())
+        names = ("time_ms", *COLUMNS[1:], "complete")
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def read_history(query: HistoryQuery, user: User | None = None) -> History:
-    """The rows of the exchange's series, else of the synthetic one; of a private symbol, of the user's own series.
+    """The candles asked for, built where they are not held, from the series that a run over them would choose.
 
-    Raises HistoryError: no_such_series.
+    The exchange's before synthetic ones; of a private symbol, of the user's own series. Candles that are not wholly
+    held are left out; those that lack rows inside are not `complete`. Raises HistoryError: no_such_series.
     """
-    series = Series.objects.visible_to(user).filter(
+    held = Series.objects.visible_to(user).filter(
         instrument__market=query.market, instrument__symbol=query.symbol, kind=SeriesKind.TRADE
     )
-    asked = catalogue(series.filter(timeframe=query.timeframe))
-    if not asked:
-        names = ", ".join(dict.fromkeys(coverage.timeframe for coverage in catalogue(series)))
+    coverage = _choose(catalogue(held.filter(timeframe__in=sources_of(query.timeframe))), query)
+    if coverage is None:
+        names = ", ".join(dict.fromkeys(other.timeframe for other in catalogue(held)))
         hint = f"It is held at {names}." if names else "See data/symbols/ for what is held."
         text = f"No {query.market} candles of {query.symbol} at {query.timeframe} are held. {hint}"
         raise HistoryError("timeframe" if names else "symbol", "no_such_series", text)
-    coverage = min(asked, key=lambda c: c.origin != SeriesOrigin.EXCHANGE)
-    candles = _read_rows(coverage.series_id, query)
+    candles = _read_candles(coverage, query)
     has_more = query.from_ms is not None and len(candles) > query.limit
+    next_start_ms = int(candles.columns["open_ms"][query.limit]) if has_more else None
     kept = candles.take(slice(0, query.limit) if query.from_ms is not None else slice(-query.limit, None))
-    return History(coverage, kept, int(candles.open_ms[query.limit]) if has_more else None)
+    return History(coverage, query.timeframe, kept, next_start_ms)
 
 
-def _read_rows(series_id: int, query: HistoryQuery) -> CandleArrays:
-    """At least limit + 1 rows where there are as many, from the side that the query counts from; no more files."""
-    segments = Segment.objects.filter(series_id=series_id, is_current=True, first_ms__lt=query.to_ms)
+def _choose(held: list[SeriesCoverage], query: HistoryQuery) -> SeriesCoverage | None:
+    """As choose_source does, over as many candles as may be answered; none need cover them all."""
+    length_ms = query.limit * TIMEFRAME_MS[query.timeframe]
     if query.from_ms is not None:
-        segments = segments.filter(last_ms__gte=query.from_ms)
-    is_backwards = query.from_ms is None
-    store = candle_store()
-    parts: list[CandleArrays] = []
-    n_rows = 0
-    for segment in segments.order_by("-month" if is_backwards else "month").iterator(chunk_size=12):
-        part = store.read_candles([ref_of(segment)], query.from_ms or 0, query.to_ms)
-        parts.append(part)
-        n_rows += len(part)
-        if n_rows > query.limit:
-            break
-    if not parts:
-        return CandleArrays.empty()
-    return CandleArrays.concatenate(parts[::-1] if is_backwards else parts)
+        span = query.from_ms, min(query.to_ms, query.from_ms + length_ms)
+    else:
+        ends = [coverage.end_ms for coverage in held if not coverage.is_synthetic] or [c.end_ms for c in held]
+        end_ms = min(query.to_ms, max(ends, default=0))
+        span = end_ms - length_ms, end_ms
+    return min(held, key=lambda coverage: rank_source(coverage, query.timeframe, *span), default=None)
+
+
+def _read_candles(coverage: SeriesCoverage, query: HistoryQuery) -> BuiltCandles:
+    """More than `limit` candles where there are as many, from the side that the query counts from; no more files."""
+    series, length_ms = Series.objects.get(pk=coverage.series_id), TIMEFRAME_MS[query.timeframe]
+    first_ms = max(query.from_ms or 0, coverage.first_ms)
+    end_ms = min(query.to_ms, coverage.end_ms)
+    n_wanted = query.limit + 1
+    while True:
+        if query.from_ms is not None:
+            window = first_ms, min(first_ms + n_wanted * length_ms, end_ms)
+        else:
+            window = max(end_ms - n_wanted * length_ms, first_ms), end_ms
+        candles = _read_window(series, query.timeframe, *window)
+        if len(candles) > query.limit or window == (first_ms, end_ms) or first_ms >= end_ms:
+            return candles
+        n_wanted *= GAP_FACTOR
+
+
+def _read_window(series: Series, timeframe: str, from_ms: int, to_ms: int) -> BuiltCandles:
+    """Held rows that open beside the grid are shown, as no whole candles; in built ones they are not."""
+    store, files = candle_store(), find_files(series, timeframe, from_ms, to_ms)
+    if files.is_built:
+        return read_timeframe(store, files, COLUMNS, from_ms, to_ms)
+    columns = store.read_columns(COLUMNS, files.refs, from_ms, to_ms)
+    open_ms = columns["open_ms"]
+    return BuiltCandles(columns, is_on_grid(timeframe, open_ms, grid_phase_ms(timeframe, open_ms)).astype(np.int64))
 
 
 def _parse_moment(name: str, text: str) -> int:

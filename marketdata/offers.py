@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from marketdata.coverage import SeriesCoverage
 from marketdata.models import SeriesKind, SeriesOrigin
-from marketdata.timeframes import TIMEFRAME_MS, builds, last_close_ms, next_open_ms, opening_phase_ms
+from marketdata.timeframes import TIMEFRAME_MS, builds, last_close_ms, next_open_ms, opening_phase_ms, sources_of
 
 
 def offered_timeframes(held: Iterable[SeriesCoverage]) -> list[SeriesCoverage]:
@@ -66,14 +66,14 @@ def choose_source(
     on, where a warm-up begins; among equals the finest. None where none covers the span.
     """
     counted = (from_ms if counted_from_ms is None else counted_from_ms, to_ms)
-    fitting = [c for c in held if c.timeframe in TIMEFRAME_MS and builds(c.timeframe, timeframe)]
-    return min(
-        (coverage for coverage in fitting if coverage.covers(from_ms, to_ms)),
-        key=lambda c: (
-            c.origin == SeriesOrigin.SYNTHETIC, count_lacking(c, timeframe, *counted), TIMEFRAME_MS[c.timeframe]
-        ),
-        default=None,
-    )  # fmt: skip
+    fitting = [c for c in held if c.timeframe in sources_of(timeframe) and c.covers(from_ms, to_ms)]
+    return min(fitting, key=lambda coverage: rank_source(coverage, timeframe, *counted), default=None)
+
+
+def rank_source(source: SeriesCoverage, timeframe: str, from_ms: int, to_ms: int) -> tuple[bool, int, int]:
+    """The smaller the better: synthetic or not, what it lacks, how fine it is."""
+    n_lacking = count_lacking(source, timeframe, from_ms, to_ms)
+    return source.origin == SeriesOrigin.SYNTHETIC, n_lacking, TIMEFRAME_MS[source.timeframe]
 
 
 def count_lacking(source: SeriesCoverage, timeframe: str, from_ms: int, to_ms: int) -> int:

@@ -50,6 +50,11 @@ def builds(source: str, timeframe: str) -> bool:
     return not TIMEFRAME_MS[timeframe] % TIMEFRAME_MS[source]
 
 
+def sources_of(timeframe: str) -> list[str]:
+    """The timeframe itself and those that it can be built from, the finest first."""
+    return [source for source in TIMEFRAME_MS if builds(source, timeframe)]
+
+
 def grid_phase_ms(timeframe: str, open_ms: NDArray[np.int64]) -> int:
     """The remainder of every on-grid open time of held rows: of 3 days, which other sources cut otherwise, the day that
     most of them open on."""

@@ -56,13 +56,15 @@ class CandleSerializer(serializers.Serializer[Any]):
     low = serializers.FloatField()
     close = serializers.FloatField()
     volume = serializers.FloatField(help_text="In the base asset.")
+    complete = serializers.BooleanField(help_text="False: lacks some of its rows, or opens beside the grid.")
 
 
 class HistorySerializer(serializers.Serializer[Any]):
     market = serializers.CharField()
     symbol = serializers.CharField()
     timeframe = serializers.CharField()
+    source_timeframe = serializers.CharField(help_text="Of the rows that the candles are, or are built from.")
     is_synthetic = serializers.BooleanField()
-    revision = serializers.CharField()
+    revision = serializers.CharField(help_text="Of the series of those rows.")
     next_start_ms = serializers.IntegerField(allow_null=True, help_text="start_date of the next page, or null.")
     candles = CandleSerializer(many=True)

@@ -33,7 +33,9 @@ class SymbolsView(APIView):
 
 
 class HistoryView(APIView):
-    """Candles of one series, oldest first. Prices are the exchange's; a synthetic series says so.
+    """Candles, oldest first, as the exchange made them or built from shorter ones; synthetic ones say so.
+
+    A built candle that is not wholly held is left out; one that lacks some of its rows is there, not `complete`.
 
     With `start_date` the first `limit` candles from there on, and `next_start_ms` for the next page; without it the
     last `limit` candles before `end_date`.
@@ -63,7 +65,8 @@ class HistoryView(APIView):
             {
                 "market": coverage.market,
                 "symbol": coverage.symbol,
-                "timeframe": coverage.timeframe,
+                "timeframe": history.timeframe,
+                "source_timeframe": coverage.timeframe,
                 "is_synthetic": coverage.is_synthetic,
                 "revision": coverage.revision,
                 "next_start_ms": history.next_start_ms,

@@ -47,6 +47,7 @@ def test_candles_are_objects_with_the_asked_fields(owner_client, held):
         "low": 99.5,
         "close": 101.0,
         "volume": 1.0,
+        "complete": True,
     }
     assert (body["is_synthetic"], body["timeframe"]) == (False, "1h")
 
