@@ -8,7 +8,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
-from config import env, logs
+from config import candles, env, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOME = env.open_folder("HINDSIGHT_HOME", BASE_DIR / "var")
@@ -182,6 +182,9 @@ ARCHIVE_LISTING_URL = env.read_text(
     "HINDSIGHT_ARCHIVE_LISTING_URL",
     "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision" if "binance.vision" in ARCHIVE_URL else "",
 )
+
+CANDLE_S3 = candles.read_s3()  # None: in HOME
+CANDLE_CACHE_BYTES = 1024**2 * env.read_int("HINDSIGHT_CANDLE_CACHE_MB", 20_480, at_least=64, at_most=10_000_000)
 
 # --- Web ------------------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"

@@ -6,6 +6,7 @@ that is the database's part.
 """
 
 from marketdata.arrays import UNKNOWN_COUNT, CandleArrays, FundingArrays
+from marketdata.store.cached_files import CachedFiles
 from marketdata.store.candle_store import CandleSource, CandleStore
 from marketdata.store.errors import (
     SegmentDamaged,
@@ -23,6 +24,7 @@ from marketdata.store.segment_ref import SegmentRef
 
 __all__ = [
     "UNKNOWN_COUNT",
+    "CachedFiles",
     "CandleArrays",
     "CandleSource",
     "CandleStore",
