@@ -17,6 +17,9 @@ class Limits:
     max_strategies: int = 200
     max_source_bytes: int = 200_000
     max_api_tokens: int = 20
+    max_upload_mb: int = 64  # of one file of candles; 96 is what the site takes at most
+    max_private_mb: int = 500  # of a user's own series, as stored
+    max_private_series: int = 50
 
 
 class HasLimits(Protocol):

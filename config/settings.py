@@ -233,6 +233,13 @@ CACHES = {
     }
 }
 
+# --- Uploads --------------------------------------------------------------------------------------------------------
+FILE_UPLOAD_HANDLERS = [
+    "marketdata.uploads.handler.FileLimit",  # before anything is kept
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
+
 # --- Logs -----------------------------------------------------------------------------------------------------------
 LOG_FORMAT = env.read_choice("HINDSIGHT_LOG_FORMAT", "console", ("console", "json"))
 LOG_LEVEL = env.read_choice("HINDSIGHT_LOG_LEVEL", "info", ("debug", "info", "warning", "error")).upper()

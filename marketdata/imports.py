@@ -12,8 +12,8 @@ from marketdata.ingest.binance_files import parse_candles, parse_funding
 from marketdata.ingest.csv_text import find_line
 from marketdata.ingest.errors import IngestError, printable
 from marketdata.ingest.file_names import SUFFIXES, FileFacts, find_files, has_suffix, is_unused, sniff_path
-from marketdata.ingest.packing import read_packed, read_source
-from marketdata.ingest.quality import Verdict
+from marketdata.ingest.packing import SourceFile, read_packed, read_source
+from marketdata.ingest.quality import QualityReport, Verdict
 from marketdata.models import IngestJob
 from marketdata.segments import Change, KnownFile, SegmentChange, SeriesKey, Source, check_rows, find_known, store_rows
 from marketdata.store import CandleStore, StoreError
@@ -269,14 +269,19 @@ def _note_done(
     outcome.n_rows += n_rows
 
 
+def refuse_rows(source: SourceFile, report: QualityReport) -> IngestError:
+    """What is said of a file whose report has problems: the first one's code and line, and all of them in words."""
+    problem = report.problems[0]
+    where = f", line {find_line(source.name, source.text, problem.i_row)}" if problem.i_row >= 0 else ""
+    return IngestError(problem.code, f"{source.name}{where}: {report.explain()}.")
+
+
 def _read_file(path: Path, facts: FileFacts, outcome: ImportOutcome) -> tuple[Source, TimedRows]:
     source = read_source(path)
     rows: TimedRows = parse_funding(source, facts) if facts.kind == "funding" else parse_candles(source, facts)
     report = check_rows(rows, facts.timeframe, facts.kind)
     if report.verdict is Verdict.REFUSED:
-        problem = report.problems[0]
-        where = f", line {find_line(source.name, source.text, problem.i_row)}" if problem.i_row >= 0 else ""
-        raise IngestError(problem.code, f"{source.name}{where}: {report.explain()}.")
+        raise refuse_rows(source, report)
     if report.n_duplicates or report.n_out_of_order:
         text = f"{source.name}: {report.n_duplicates} rows twice, {report.n_out_of_order} out of order"
         outcome.notes.append(f"flagged: {text}")

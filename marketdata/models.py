@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 
 from marketdata.ingest_job import IngestJob as IngestJob
+from marketdata.upload import Upload as Upload
 
 if TYPE_CHECKING:
     from accounts.models import User

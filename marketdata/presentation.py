@@ -1,9 +1,12 @@
 """Coverage in the form in which pages draw it."""
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from marketdata.coverage import SeriesCoverage
+from marketdata.coverage import SeriesCoverage, default_span
+from marketdata.models import Segment
+from marketdata.timeframes import DAY_MS, HOUR_MS, TIMEFRAME_MS
 
 WIDTH = 1000.0  # of the strip's view box
 MIN_GAP_WIDTH = 3.0  # so that one missing minute of a year can be seen
@@ -33,6 +36,16 @@ class SeriesRow:
     @property
     def end_at(self) -> dt.datetime:
         return to_datetime(self.coverage.end_ms)
+
+    @property
+    def span_from(self) -> dt.datetime:
+        """The first day of what a download offers first."""
+        return to_datetime(default_span(self.coverage)[0])
+
+    @property
+    def span_to(self) -> dt.datetime:
+        """The day after its last one."""
+        return to_datetime(default_span(self.coverage)[1] + DAY_MS - 1)
 
     @property
     def is_complete(self) -> bool:
@@ -77,3 +90,51 @@ def to_datetime(time_ms: int) -> dt.datetime:
 def _next_month(moment: dt.datetime) -> dt.datetime:
     first = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return (first + dt.timedelta(days=32)).replace(day=1)
+
+
+@dataclass(frozen=True, slots=True)
+class MonthCell:
+    """One month of a series. `n_missing` of its candles are not there; tone: full, holed, none or outside."""
+
+    tone: str
+    n_missing: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class YearRow:
+    year: int
+    months: tuple[MonthCell, ...]
+
+
+def list_gaps(coverage: SeriesCoverage, most: int) -> list[GapRow]:
+    """The latest first."""
+    return [GapRow(to_datetime(from_ms), to_datetime(to_ms)) for from_ms, to_ms in coverage.gaps[-most:][::-1]]
+
+
+def list_jumps(segments: Iterable[Segment]) -> list[dt.datetime]:
+    """When a candle jumps away from the one before it, or has a wick far beyond its body."""
+    return [to_datetime(stamp) for segment in segments for stamp in segment.quality.get("jumps", ())]
+
+
+def tabulate_months(coverage: SeriesCoverage, segments: Iterable[Segment]) -> list[YearRow]:
+    """Each calendar month from the first candle to the last, with the candles that its gaps lack."""
+    held = {segment.month for segment in segments}
+    length_ms = TIMEFRAME_MS.get(coverage.timeframe, 8 * HOUR_MS)
+    first, last = to_datetime(coverage.first_ms), to_datetime(coverage.end_ms - 1)
+    rows = []
+    for year in range(first.year, last.year + 1):
+        cells = []
+        for month in range(1, 13):
+            begin = dt.datetime(year, month, 1, tzinfo=dt.UTC)
+            end = _next_month(begin)
+            if end <= first or begin > last:
+                cells.append(MonthCell("outside", 0, ""))
+                continue
+            from_ms, to_ms = int(begin.timestamp() * 1000), int(end.timestamp() * 1000)
+            missing_ms = sum(max(0, min(to, to_ms) - max(start, from_ms)) for start, to in coverage.gaps)
+            n_missing = missing_ms // length_ms
+            tone = "none" if begin.date() not in held else "holed" if n_missing else "full"
+            cells.append(MonthCell(tone, n_missing, f"{begin:%Y-%m}: {n_missing:,} missing" if missing_ms else ""))
+        rows.append(YearRow(year, tuple(cells)))
+    return rows

@@ -32,6 +32,9 @@ class LimitsSerializer(serializers.Serializer[Any]):
     max_strategies = serializers.IntegerField()
     max_source_bytes = serializers.IntegerField()
     max_api_tokens = serializers.IntegerField()
+    max_upload_mb = serializers.IntegerField()
+    max_private_mb = serializers.IntegerField()
+    max_private_series = serializers.IntegerField()
 
 
 class AccountSerializer(serializers.Serializer[Any]):

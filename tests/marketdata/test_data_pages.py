@@ -56,7 +56,7 @@ def test_pages_carry_no_styles_or_scripts_of_their_own(owner_client):
 
 def test_synthetic_series_are_labelled_on_both_pages(owner_client):
     make_sample()
-    assert text_of(owner_client.get("/data/")).count(">Synthetic<") == 2
+    assert text_of(owner_client.get("/data/")).count('never traded">Synthetic<') == 2
     series = Series.objects.get(kind="trade")
     assert "nobody ever traded" in text_of(owner_client.get(f"/data/{series.pk}/"))
 
