@@ -114,6 +114,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Queue: carries run ids, nothing else; the row is the truth ------------------------------------------------------
 N_WORKERS = env.read_int("HINDSIGHT_WORKERS", 2, at_least=1, at_most=64)
 RUN_WALL_CLOCK_S = env.read_int("HINDSIGHT_RUN_WALL_CLOCK_S", 600, at_least=1, at_most=86_400)
+JAIL = env.read_choice("HINDSIGHT_JAIL", "auto", ("auto", "full", "inner", "none"))
+if JAIL == "none" and not DEBUG:
+    raise ImproperlyConfigured("HINDSIGHT_JAIL=none runs strategies unguarded; only HINDSIGHT_DEBUG=1 allows it.")
 QUEUE_MARGIN_S = 120  # how much later than the run's own limit the queue would stop its worker
 Q_CLUSTER = {
     "name": "hindsight",

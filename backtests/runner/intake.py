@@ -20,6 +20,7 @@ from backtests.engine.frames import (
     OrdersFrame,
     PlotFrame,
     ProgressFrame,
+    StartedFrame,
 )
 from backtests.engine.kernels.types import COMMAND
 from backtests.engine.result import CommandLog, Rows
@@ -47,6 +48,7 @@ class Intake:
     """Takes a child's frames apart and keeps what they bring, within the limits of the run."""
 
     def __init__(self, limits: Limits, timeline_ms: NDArray[np.int64], timeframe_ms: int) -> None:
+        self.is_started = False  # the child has its job, and the jail is shut
         self.error: ErrorFrame | None = None
         self.done: DoneFrame | None = None
         self.progress: ProgressFrame | None = None
@@ -108,6 +110,8 @@ class Intake:
 
     def _take(self, frame: Frame) -> None:
         match frame:
+            case StartedFrame():
+                self.is_started = True
             case ProgressFrame():
                 self.progress = frame
             case OrdersFrame():

@@ -1,30 +1,24 @@
 """Watches a child until it ends, one way or another, and says how: the parent's side, which believes nothing."""
 
-import os
-import re
-import resource
 import selectors
-import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from accounts.quotas import Limits
+from backtests.runner.deaths import Death, explain_death, explain_time_out
 from backtests.runner.intake import Intake, Violation
-from backtests.runner.jail import Child
-from backtests.runner.outcome import KILLED, Ending, Failure, Progress
+from backtests.runner.jail.child import Child
+from backtests.runner.jail.usage import Usage, read_usage
+from backtests.runner.outcome import Ending, Failure, Progress
 
 KEPT_OUTPUT_BYTES = 64 * 1024
 MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 READ_BYTES = 256 * 1024
 TICK_S = 0.1
 PROGRESS_EVERY_S = 0.5
-LIBRARIES_MB = 256  # what the interpreter and its libraries take, at most
 GRACE_S = 0.3  # after its last word, for its last output and the true cause of its death
-CPU_SPARE_S = 10  # beyond the wall clock: one thread reaches the wall clock first, several the processor limit
-
-_WHERE = re.compile(r'File "strategy\.py", line (\d+)')
 
 
 class Overseer:
@@ -42,6 +36,8 @@ class Overseer:
         self._next_progress_s = started_s
         self._output = bytearray()
         self._n_output = 0
+        self._cpu_before_s = self._next_look_s = 0.0
+        self.used = Usage()  # by the strategy, so far
 
     @property
     def output(self) -> str:
@@ -56,11 +52,10 @@ class Overseer:
             try:
                 ending = self._watch(selector)
             finally:
-                self._child.kill_group()
-                _, status, usage = os.wait4(self._child.process.pid, 0)
-                self._child.process.returncode = os.waitstatus_to_exitcode(status)
+                code = self._child.reap()
         if ending is None:
-            ending = Ending(failure=self._explain_death(self._child.process.returncode, usage))
+            death = Death(code, self.used, self.output, self._log_tail())
+            ending = Ending(failure=explain_death(death, self._limits))
         first_bar_s = self._first_bar_s or time.monotonic()
         return Ending(
             ending.is_done,
@@ -77,6 +72,7 @@ class Overseer:
             while True:
                 for key, _ in selector.select(TICK_S):
                     self._read(key.fileobj, selector)
+                self._look_at_usage()
                 if self._intake.done is not None or self._intake.error is not None:
                     self._drain(selector, GRACE_S)
                     return self._last_word()
@@ -84,7 +80,7 @@ class Overseer:
                     return Ending(failure=self._time_out(selector))
                 if not self._tick(self._progress_if_due()):
                     return Ending(is_cancelled=True)
-                if self._has_exited() or not selector.get_map():
+                if not self._child.is_alive() or not selector.get_map():
                     self._drain(selector, GRACE_S)
                     self._await_exit()
                     return self._last_word()
@@ -151,50 +147,30 @@ class Overseer:
 
     def _time_out(self, selector: selectors.BaseSelector) -> Failure:
         """Ask it where it is (faulthandler answers even out of an endless loop), then give up on it."""
-        with suppress(ProcessLookupError):
-            os.kill(self._child.process.pid, signal.SIGUSR1)
+        elapsed_s = time.monotonic() - self._started_s
+        self._child.ask_where()
         with suppress(Violation):
             self._drain(selector, GRACE_S)
-        allowed = self._limits.run_wall_clock_s
-        return self._fail(
-            "time_limit", f"The run took longer than {allowed:,} s. An endless loop, or too much per bar?"
-        )
+        return explain_time_out(self._limits, elapsed_s, self.output, self._log_tail())
 
-    def _explain_death(self, code: int, usage: Any) -> Failure:
-        """The cause of a death without a last word."""
-        cpu_s = usage.ru_utime + usage.ru_stime
-        if code in (-signal.SIGXCPU, -signal.SIGKILL) and cpu_s >= cpu_limit_s(self._limits) - 1:
-            return self._fail("cpu_limit", f"The run used more than {cpu_limit_s(self._limits):,} s of processor time.")
-        # A fork hands its parent's peak down: only what lies above that is known to be the child's own.
-        is_own = usage.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        is_large = usage.ru_maxrss / 1024 - LIBRARIES_MB > self._limits.run_memory_mb / 2
-        is_full = code == -signal.SIGKILL and is_own and is_large
-        if is_full or any(word in self.output for word in ("MemoryError", "bad_alloc", "Cannot allocate memory")):
-            return self._fail("memory_limit", "The strategy needs more memory than a run may use.")
-        if code < 0:
-            name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-            kind = KILLED if name == "SIGKILL" else "crashed"
-            return self._fail(kind, f"The process of the strategy was ended by {name}.")
-        how = f"with exit code {code}" if code else "before the last bar"
-        return self._fail("crashed", f"The process of the strategy ended {how}.")
-
-    def _fail(self, code: str, message: str) -> Failure:
-        found = _WHERE.search(self.output)
-        return Failure(code, message, line=int(found[1]) if found else 0, log_tail=self._log_tail())
+    def _look_at_usage(self) -> None:
+        """The kernel forgets what a child used when it is gone, so it is asked all the time."""
+        now_s = time.monotonic()
+        if now_s < self._next_look_s and self._intake.is_started:
+            return
+        self._next_look_s = now_s + TICK_S
+        pid = self._child.find_pid()
+        usage = None if pid is None else read_usage(pid)
+        if usage is None:
+            return
+        if not self._intake.is_started:
+            self._cpu_before_s = usage.cpu_s
+        self.used = Usage(usage.cpu_s - self._cpu_before_s, usage.peak_memory_mb)
 
     def _log_tail(self) -> tuple[str, ...]:
         return (*self._intake.log_tail(), *self.output.splitlines()[-20:])
 
-    def _has_exited(self) -> bool:
-        """Without reaping it, so that its number stays its own."""
-        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, self._child.process.pid, options) is not None
-
     def _await_exit(self) -> None:
         end_s = time.monotonic() + GRACE_S
-        while not self._has_exited() and time.monotonic() < end_s:
+        while self._child.is_alive() and time.monotonic() < end_s:
             time.sleep(0.01)
-
-
-def cpu_limit_s(limits: Limits) -> int:
-    return limits.run_wall_clock_s + CPU_SPARE_S

@@ -1,6 +1,7 @@
 """Whole runs through a real child: how they end, and what a user is told."""
 
 import os
+import signal
 import tempfile
 import textwrap
 import threading
@@ -14,8 +15,8 @@ import pytest
 from accounts.quotas import Limits
 from backtests.engine.loop import run
 from backtests.engine.strategy import Session, load_strategy
-from backtests.runner import jail
 from backtests.runner.execute import execute
+from backtests.runner.jail import child as child_module
 from backtests.runner.outcome import RunJob
 from tests.engine.strategy_stage import HOUR_MS, START_MS, make_bars, make_feed, make_request
 
@@ -54,37 +55,35 @@ def body_job(body, **fields):
     return make_job(text + textwrap.indent(textwrap.dedent(body).strip(), "        ") + "\n", **fields)
 
 
-def processes_of(session_id):
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session_id and fields[0] != "Z":
-            found.append(entry.parent.name)
-    return found
+def start_time_of(pid):
+    """None for a process that is gone, or dead."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else fields[19]
 
 
-def survivors_of(session_id, within_s=2.0):
+def survivors_of(noted, within_s=2.0):
     """Who is left a moment later: the kernel takes its time to end what was killed."""
     deadline = time.monotonic() + within_s
-    while (found := processes_of(session_id)) and time.monotonic() < deadline:
+    while (found := [pid for pid, started in noted if start_time_of(pid) == started]) and time.monotonic() < deadline:
         time.sleep(0.01)
     return found
 
 
 @pytest.fixture
-def sessions(monkeypatch):
-    """The sessions of the children that were started."""
-    started, start = [], jail.start_child
+def children(monkeypatch):
+    """The processes of every child that was started, with their start times."""
+    started, hand_over = [], child_module.Child.hand_over
 
-    def note(*args, **kwargs):
-        child = start(*args, **kwargs)
-        started.append(child.process.pid)
-        return child
+    def note(child, job):
+        while (inside := child.find_pid()) is None:
+            time.sleep(0.01)
+        started.extend((pid, start_time_of(pid)) for pid in {child.process.pid, inside})
+        hand_over(child, job)
 
-    monkeypatch.setattr("backtests.runner.execute.start_child", note)
+    monkeypatch.setattr(child_module.Child, "hand_over", note)
     return started
 
 
@@ -162,14 +161,14 @@ def test_a_bad_parameter_ends_with_its_bounds():
     )
 
 
-def test_an_endless_loop_ends_at_the_wall_clock_and_shows_its_line(sessions):
+def test_an_endless_loop_ends_at_the_wall_clock_and_shows_its_line(children):
     limits = replace(LIMITS, run_wall_clock_s=15)
     started = time.monotonic()
     failure = execute(body_job("self.log('before')\nwhile True:\n    pass", limits=limits)).failure
     assert time.monotonic() - started < 55
     assert (failure.code, failure.source_line) in {("time_limit", "pass"), ("time_limit", "while True:")}
     assert "longer than 15 s" in failure.message
-    assert survivors_of(sessions[0]) == []
+    assert survivors_of(children) == []
 
 
 @pytest.mark.parametrize(
@@ -225,15 +224,21 @@ def test_a_process_that_dies_is_a_crash_with_a_name(body, text):
         assert failure.line == 5
 
 
-def test_a_process_that_is_killed_has_a_name_of_its_own_since_the_strategy_may_not_be_the_cause():
-    failure = execute(body_job("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")).failure
+def test_a_process_that_is_killed_has_a_name_of_its_own_since_the_strategy_may_not_be_the_cause(children):
+    def kill(progress):
+        if progress.stage == "running":
+            for pid, _ in children:
+                os.kill(pid, signal.SIGKILL)
+        return True
+
+    failure = execute(body_job("while True: pass"), kill).failure
     assert failure.code == "killed"
     assert "SIGKILL" in failure.message
 
 
 def test_processor_time_beyond_the_limit_is_named(monkeypatch):
-    monkeypatch.setattr("backtests.runner.execute.cpu_limit_s", lambda limits: 4)
-    monkeypatch.setattr("backtests.runner.overseer.cpu_limit_s", lambda limits: 4)
+    monkeypatch.setattr("backtests.runner.jailed_run.cpu_limit_s", lambda limits: 4)
+    monkeypatch.setattr("backtests.runner.deaths.cpu_limit_s", lambda limits: 4)
     failure = execute(body_job("while True: pass")).failure
     assert failure.code == "cpu_limit"
 
@@ -243,10 +248,11 @@ def test_exit_is_an_error_of_the_strategy():
     assert (failure.code, failure.line) == ("strategy_error", 5)
 
 
-def test_processes_that_a_strategy_starts_end_with_it(sessions):
-    body = "import subprocess\nif self.i_bar == 0:\n    subprocess.Popen(['sleep', '60'])"
-    assert execute(body_job(body)).status == "succeeded"
-    assert survivors_of(sessions[0]) == []
+def test_a_strategy_starts_no_process(children):
+    failure = execute(body_job("import subprocess\nsubprocess.Popen(['sleep', '60'])")).failure
+    assert (failure.code, failure.line) == ("strategy_error", 6)
+    assert "PermissionError" in failure.message
+    assert survivors_of(children) == []
 
 
 def test_a_thread_left_behind_does_not_keep_the_run():
@@ -256,7 +262,7 @@ def test_a_thread_left_behind_does_not_keep_the_run():
     assert time.monotonic() - started < 55
 
 
-def test_progress_is_told_and_can_end_the_run(sessions):
+def test_progress_is_told_and_can_end_the_run(children):
     told = []
 
     def carry(progress):
@@ -273,17 +279,17 @@ def test_progress_is_told_and_can_end_the_run(sessions):
     assert last.eta_s > 0
     assert last.equity == 10_000
     assert any(line.endswith(" at work") for line in last.log_tail)
-    assert survivors_of(sessions[0]) == []
+    assert survivors_of(children) == []
 
 
-def test_a_run_can_be_stopped_from_outside(sessions):
+def test_a_run_can_be_stopped_from_outside(children):
     stop = threading.Event()
     threading.Timer(3.0, stop.set).start()
     started = time.monotonic()
     outcome = execute(body_job("while True: pass"), should_stop=stop.is_set)
     assert outcome.status == "cancelled"
     assert time.monotonic() - started < 6
-    assert survivors_of(sessions[0]) == []
+    assert survivors_of(children) == []
 
 
 def test_a_child_whose_own_account_differs_is_not_believed(monkeypatch):
@@ -301,13 +307,9 @@ def test_a_child_whose_own_account_differs_is_not_believed(monkeypatch):
 FORGE = """
 import os, sys
 from backtests.engine.frames import encode_frame
-for fd in range(3, 30):
-    try:
-        if os.readlink(f"/proc/self/fd/{{fd}}").startswith("pipe:"):
-            {write}
-            os._exit(0)
-    except OSError:
-        pass
+fd = 4
+{write}
+os._exit(0)
 """
 ROW = [100, 0, 1, 0, 0, 1, 1, 1.0, None, None, None, None, None, 1.0, False, False, 0, -1]
 
@@ -328,17 +330,20 @@ def test_a_child_that_forges_frames_gains_nothing(write, code):
     assert failure.code == code
 
 
-def test_the_child_knows_nothing_of_its_surroundings(monkeypatch, sessions):
+def test_the_child_knows_nothing_of_its_surroundings(monkeypatch):
     monkeypatch.setenv("HINDSIGHT_SECRET_KEY", "do not tell")
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
     body = """
     import os, sys
+    def is_open(fd):
+        try: return bool(os.fstat(fd))
+        except OSError: return False
     if self.i_bar == 0:
         self.log(sorted(os.environ))
-        self.log(sorted(os.listdir("/proc/self/fd")))
+        self.log([fd for fd in range(64) if is_open(fd)])
         self.log(sorted({name.split(".")[0] for name in sys.modules} & {"django", "accounts", "config", "strategies"}))
-        self.log([os.getcwd(), sys.flags.hash_randomization, os.getpid() == os.getsid(0), sys.argv[1:]])
+        self.log([os.getcwd(), sys.flags.hash_randomization])
     """
     outcome = execute(body_job(body))
     os.close(reader)
@@ -346,9 +351,9 @@ def test_the_child_knows_nothing_of_its_surroundings(monkeypatch, sessions):
     environment, files, modules, rest = [line.text for line in outcome.log]
     assert "SECRET" not in environment
     assert "HINDSIGHT" not in environment
-    assert len(files.split(",")) <= 6  # 0, 1, 2, the frames, listdir's own
+    assert files == "[0, 1, 2, 4, 5]"  # 4: the frames; 5: the job, which nobody can change
     assert modules == "[]"
-    assert rest.startswith("['/', 0, True")
+    assert rest == "['/', 0]"
 
 
 def test_the_child_can_write_no_file_and_leaves_no_core(tmp_path):
@@ -356,12 +361,12 @@ def test_the_child_can_write_no_file_and_leaves_no_core(tmp_path):
     if self.i_bar == 0:
         try:
             with open({str(tmp_path / "file")!r}, "w") as file: file.write("x")
-        except OSError as error: self.log(type(error).__name__)
+        except OSError as error: self.log("refused")
         import resource
         self.log([resource.getrlimit(kind) for kind in (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE)])
     """
     outcome = execute(body_job(body))
-    assert [line.text for line in outcome.log] == ["OSError", "[(0, 0), (32, 32)]"]
+    assert [line.text for line in outcome.log] == ["refused", "[(0, 0), (32, 32)]"]
 
 
 def test_candles_cannot_be_changed_by_the_child():
@@ -381,7 +386,7 @@ def test_a_machine_that_cannot_start_a_child_says_so(monkeypatch):
     def refuse(*args):
         raise OSError("no more processes")
 
-    monkeypatch.setattr("backtests.runner.execute.start_child", refuse)
+    monkeypatch.setattr("backtests.runner.jailed_run.start_child", refuse)
     outcome = execute(body_job("pass"))
     assert (outcome.status, outcome.failure.code) == ("failed", "internal")
     assert "no more processes" in outcome.failure.message

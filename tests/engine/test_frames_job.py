@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtests.engine.frames import ChildJob, JobLimits, read_job
+from backtests.engine.frames import ChildJob, JobLimits, job_chunks, read_job
 from backtests.engine.request import Bars, Feed, FundingEvents, SymbolFeed, merge_times
-from backtests.runner import jail
+from backtests.runner.jail.job_file import JobFile
 from tests.engine.strategy_stage import make_bars, make_feed, make_request
 
-LIMITS = JobLimits(memory_mb=512, cpu_s=60, max_orders=100, max_log_bytes=1_000)
+LIMITS = JobLimits(memory_mb=512, cpu_s=60, max_orders=100, max_log_bytes=1_000, max_tasks=16)
 
 
 def rich_feed():
@@ -37,7 +37,9 @@ def test_a_job_is_read_as_it_was_written(has_memfd, monkeypatch):
         monkeypatch.delattr(os, "memfd_create")
     feed = rich_feed()
     job = ChildJob("x = 'ü'\n", make_request(feed, params={"fast": 3}, leverage=4), feed, LIMITS)
-    fd = jail._seal(jail.job_chunks(job))
+    file = JobFile()
+    file.fill(job_chunks(job))
+    fd = file.child_fd
     came = read_job(fd)
     assert (came.source, came.request, came.limits) == (job.source, job.request, job.limits)
     assert [symbol.instrument for symbol in came.feed.symbols] == [symbol.instrument for symbol in feed.symbols]

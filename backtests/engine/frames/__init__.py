@@ -12,6 +12,7 @@ from backtests.engine.frames.kinds import (
     OrdersFrame,
     PlotFrame,
     ProgressFrame,
+    StartedFrame,
 )
 from backtests.engine.frames.reporter import Reporter, SilentReporter
 from backtests.engine.frames.wire import MAX_FRAME_BYTES, FrameDecoder, decode_frame, encode_frame
@@ -35,6 +36,7 @@ __all__ = [
     "ProgressFrame",
     "Reporter",
     "SilentReporter",
+    "StartedFrame",
     "decode_frame",
     "encode_frame",
     "job_chunks",

@@ -22,6 +22,11 @@ class FrameError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class StartedFrame:
+    """The child has its job and has confined itself; the strategy comes next."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProgressFrame:
     i_bar: int
     n_bars: int
@@ -77,4 +82,4 @@ class ErrorFrame:
     traceback: str
 
 
-type Frame = ProgressFrame | OrdersFrame | LogFrame | PlotFrame | IndicatorFrame | DoneFrame | ErrorFrame
+type Frame = StartedFrame | ProgressFrame | OrdersFrame | LogFrame | PlotFrame | IndicatorFrame | DoneFrame | ErrorFrame

@@ -164,6 +164,10 @@ def _cell(value: Any, dtype: np.dtype[Any]) -> bool | int | float:
     return _whole(value, max(int(bounds.min), -MAX_INT), min(int(bounds.max), MAX_INT))
 
 
+def _read_started(f: dict[str, Any]) -> Frame:
+    return kinds.StartedFrame()
+
+
 def _read_progress(f: dict[str, Any]) -> Frame:
     return kinds.ProgressFrame(_whole(f["i_bar"], -1), _whole(f["n_bars"], 0), _optional(f["equity"], _number))
 
@@ -220,6 +224,7 @@ def _read_error(f: dict[str, Any]) -> Frame:
 
 
 _READERS: dict[str, tuple[set[str], Callable[[dict[str, Any]], Frame]]] = {
+    "STARTED": (set(), _read_started),
     "PROGRESS": ({"i_bar", "n_bars", "equity"}, _read_progress),
     "ORDERS": ({"rows", "tags"}, _read_orders),
     "LOG": ({"lines"}, _read_log),

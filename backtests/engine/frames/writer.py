@@ -40,6 +40,9 @@ class FrameReporter:
         self._points: dict[tuple[str, str], tuple[list[int], list[float]]] = {}
         self._next_progress_s = 0.0
 
+    def started(self) -> None:
+        self._send(encode_frame("STARTED"))
+
     def progress(self, i_bar: int, n_bars: int, equity: float) -> None:
         now_s = time.monotonic()
         if now_s < self._next_progress_s:

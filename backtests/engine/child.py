@@ -1,0 +1,79 @@
+"""A run's child after its imports: it waits for one job, shuts the jail around itself, runs the strategy, and ends."""
+
+import importlib
+import io
+import os
+import random
+import select
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from backtests.engine.confinement import confine, release_last_words
+from backtests.engine.confinement.compiled_code import accept_uncached_functions
+from backtests.engine.frames import ChildJob, ErrorFrame, FrameReporter, read_job
+from backtests.engine.loop import run
+from backtests.engine.memory import keep_freed_memory
+from backtests.engine.strategy import Session, describe_error, load_strategy
+
+CONTROL_FD = 0
+# What strategies like to import. Loaded while there is nothing else to do.
+LIBRARIES = ("talib", "zoneinfo", "statistics", "decimal")
+
+
+def serve(job_fd: int, frames_fd: int, layers: Sequence[str], readable: Sequence[str]) -> int:
+    """Wait for the job, run it, and return the exit code. 0 as well when the parent has no job and goes away."""
+    accept_uncached_functions()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True, errors="replace")
+    for name in LIBRARIES:
+        if select.select([CONTROL_FD], [], [], 0)[0]:
+            break
+        importlib.import_module(name)
+    if not os.read(CONTROL_FD, 1):
+        return 0
+    keep_freed_memory()
+    job = read_job(job_fd)
+    os.close(job_fd)
+    _close_control()
+    reporter = FrameReporter(frames_fd, max_log_bytes=job.limits.max_log_bytes)
+    try:
+        confine(job.limits, layers, readable)
+    except OSError as error:
+        reporter.error(ErrorFrame("internal", f"The jail could not be shut: {error}", 0, "", None, ""))
+        return 1
+    reporter.started()
+    return run_job(job, reporter)
+
+
+def run_job(job: ChildJob, reporter: FrameReporter) -> int:
+    """Run the strategy to its end, and say how it ended."""
+    random.seed(job.request.seed)
+    np.random.seed(job.request.seed)
+    session = None
+    try:
+        session = Session(load_strategy(job.source, job.request.params), reporter, max_orders=job.limits.max_orders)
+        result = run(session, job.request, job.feed, reporter)
+        reporter.commands(session.account.command_log())
+        reporter.done(result.result_hash(), result.n_bars)
+    except BaseException as error:  # SystemExit and KeyboardInterrupt are the strategy's, too
+        release_last_words()
+        reporter.error(describe_error(error, job.source, _bar_time_ms(session)))
+        return 1
+    return 0
+
+
+def _close_control() -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, CONTROL_FD)
+    if nothing != CONTROL_FD:
+        os.close(nothing)
+
+
+def _bar_time_ms(session: Session | None) -> int | None:
+    """Open time of the bar that the run stood on; None before the first."""
+    if session is None or not session.can_trade:
+        return None
+    account = session.account
+    return int(account.open_ms[account.cursor.i_bar])

@@ -1,0 +1,81 @@
+"""Why a child ended that did not say it itself: a limit with its name, or a crash."""
+
+import re
+import signal
+from dataclasses import dataclass
+
+from accounts.quotas import Limits
+from backtests.runner.jail.usage import Usage
+from backtests.runner.outcome import KILLED, Failure
+
+LIBRARIES_MB = 256  # what the interpreter and its libraries take, at most
+CPU_SPARE_S = 10  # beyond the wall clock: one thread reaches the wall clock first, several the processor limit
+CPU_TOLERANCE_S = 1.0  # the kernel counts whole seconds, and was last asked a moment before
+
+_WHERE = re.compile(r'File "strategy\.py", line (\d+)')
+_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory")
+_WORDS = {
+    signal.SIGSYS: "asked the system for something that no strategy may ask for",
+    signal.SIGSEGV: "touched memory that is not its own",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """`code`: its exit code, negative by a signal. `used`: since the strategy began. `output`: what it printed last."""
+
+    code: int
+    used: Usage
+    output: str
+    log_tail: tuple[str, ...]
+
+
+def cpu_limit_s(limits: Limits) -> int:
+    return limits.run_wall_clock_s + CPU_SPARE_S
+
+
+def explain_time_out(limits: Limits, elapsed_s: float, output: str, log_tail: tuple[str, ...]) -> Failure:
+    message = (
+        f"The run took longer than {limits.run_wall_clock_s:,} s ({elapsed_s:,.1f} s). "
+        "An endless loop, or too much per bar?"
+    )
+    return _failure("time_limit", message, output, log_tail)
+
+
+def explain_death(death: Death, limits: Limits) -> Failure:
+    used = death.used
+    if death.code in (-signal.SIGXCPU, -signal.SIGKILL) and used.cpu_s >= cpu_limit_s(limits) - CPU_TOLERANCE_S:
+        allowed = f"{cpu_limit_s(limits):,} s"
+        return _fail(death, "cpu_limit", f"The run used more than {allowed} of processor time ({used.cpu_s:,.1f} s).")
+    is_large = used.peak_memory_mb - LIBRARIES_MB > limits.run_memory_mb / 2
+    is_full = death.code == -signal.SIGKILL and is_large
+    if is_full or any(word in death.output for word in _OUT_OF_MEMORY):
+        return _fail(death, "memory_limit", describe_memory(limits, used))
+    if death.code < 0:
+        kind = KILLED if death.code == -signal.SIGKILL else "crashed"
+        return _fail(death, kind, _describe_signal(-death.code))
+    if death.code == 0:
+        return _fail(death, "crashed", "The process of the strategy ended before the last bar.")
+    return _fail(death, "crashed", f"The process of the strategy ended with exit code {death.code}.")
+
+
+def describe_memory(limits: Limits, used: Usage) -> str:
+    return (
+        f"The strategy needs more memory than a run may use: at most {limits.run_memory_mb:,} MB beside the libraries; "
+        f"the process held {used.peak_memory_mb:,.0f} MB."
+    )
+
+
+def _describe_signal(number: int) -> str:
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    why = _WORDS.get(number)  # type: ignore[call-overload]
+    return f"The process of the strategy was ended by {name}" + (f": it {why}." if why else ".")
+
+
+def _fail(death: Death, code: str, message: str) -> Failure:
+    return _failure(code, message, death.output, death.log_tail)
+
+
+def _failure(code: str, message: str, output: str, log_tail: tuple[str, ...]) -> Failure:
+    found = _WHERE.search(output)
+    return Failure(code, message, line=int(found[1]) if found else 0, log_tail=log_tail)

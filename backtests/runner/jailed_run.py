@@ -1,0 +1,74 @@
+"""A strategy run in its jail, watched to its end: what came out of it, not yet replayed and not yet believed."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from backtests.engine.frames import ChildJob, JobLimits
+from backtests.engine.request import merge_times
+from backtests.runner.deaths import cpu_limit_s
+from backtests.runner.intake import Intake
+from backtests.runner.jail.child import Child, max_tasks_of, start_child
+from backtests.runner.jail.compiling import warm_up
+from backtests.runner.jail.layers import Layers, NoJail, choose_layers
+from backtests.runner.jail.usage import Usage
+from backtests.runner.outcome import Ending, Failure, LogLine, Progress, RunJob
+from backtests.runner.overseer import Overseer
+
+logger = logging.getLogger(__name__)
+
+NO_JAIL = "This machine cannot run strategies safely, so it runs none."
+
+type GoOn = Callable[[Progress | None], bool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JailedRun:
+    """How it ended, and everything it sent: bounded and well-formed, but a hostile child's own words."""
+
+    ending: Ending
+    level: str
+    intake: Intake  # empty when there was no child
+    log: tuple[LogLine, ...] = ()
+    used: Usage = field(default_factory=Usage)
+
+
+def run_in_jail(job: RunJob, go_on: GoOn = lambda progress: True, *, layers: Layers | None = None) -> JailedRun:
+    """Run the job's source on the job's arrays in a child. Never raises for what the strategy does.
+
+    `go_on` is called often, twice a second with the progress, and ends the run by returning False. `layers`: other
+    than the best that this machine gives.
+    """
+    timeline = merge_times([symbol.bars.open_ms for symbol in job.feed.symbols])
+    intake = Intake(job.limits, timeline, job.request.timeframe_ms)
+    try:
+        layers = layers or choose_layers()
+    except NoJail as error:
+        return JailedRun(Ending(failure=Failure("no_jail", f"{NO_JAIL} {error}")), "none", intake)
+    if not go_on(Progress("preparing")):
+        return JailedRun(Ending(is_cancelled=True), layers.level, intake)
+    try:
+        warm_up(job.cache_dir)
+        child = start_child(layers, job.cache_dir)
+    except (OSError, RuntimeError) as error:
+        logger.exception("The child of a run could not be started.")
+        failure = Failure("internal", f"The run could not be started: {error}")
+        return JailedRun(Ending(failure=failure), layers.level, intake)
+    try:
+        return _watch(job, child, intake, go_on)
+    finally:
+        child.close()
+
+
+def _watch(job: RunJob, child: Child, intake: Intake, go_on: GoOn) -> JailedRun:
+    limits = job.limits
+    started_s = time.monotonic()
+    child_limits = JobLimits(
+        limits.run_memory_mb, cpu_limit_s(limits), limits.max_orders, limits.max_log_bytes, max_tasks_of(child)
+    )
+    child.hand_over(ChildJob(job.source, job.request, job.feed, child_limits))
+    overseer = Overseer(child, intake, limits, go_on, started_s)
+    ending = overseer.watch()
+    log = (*intake.log_lines(), *(LogLine("output", 0, line) for line in overseer.output.splitlines()))
+    return JailedRun(ending, child.layers.level, intake, log, overseer.used)
