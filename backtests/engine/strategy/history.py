@@ -10,7 +10,7 @@ from backtests.engine.cursor import Cursor
 from backtests.engine.request import TIMEFRAME_MS, Bars, timeframe_to_ms
 
 FIELDS = ("open", "high", "low", "close", "volume")
-MONDAY_MS = 4 * 86_400_000  # 1970-01-01 was a Thursday; the exchange's weeks start on Monday
+FIRST_OPEN_MS = {"1w": 4 * 86_400_000, "3d": 86_400_000}  # as the exchange counts: a Monday, and 1970-01-02
 
 
 class ClosedBars:
@@ -88,7 +88,7 @@ def _combine(bars: Bars, firsts: NDArray[np.int64], starts_ms: NDArray[np.int64]
 def floor_to_timeframe(time_ms: NDArray[np.int64], timeframe: str) -> NDArray[np.int64]:
     """The start of the timeframe's bar that each moment lies in, UTC-aligned; weeks start on Monday."""
     length_ms = timeframe_to_ms(timeframe)
-    offset_ms = MONDAY_MS if timeframe == "1w" else 0
+    offset_ms = FIRST_OPEN_MS.get(timeframe, 0)
     return (time_ms - offset_ms) // length_ms * length_ms + offset_ms
 
 
