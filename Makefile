@@ -7,7 +7,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python /u
 BOOTSTRAP = @$(or $(PYTHON),$(error There is no Python 3.8 or newer here: install Python 3.13)) deploy/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types lock bench bench-peers golden golden-accept
+.PHONY: help setup run test chaos check format lint types lock bench bench-peers golden golden-accept
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -20,6 +20,9 @@ setup: ## environment, bundle, database, sample data, first account; starts noth
 
 test: ## the suite on SQLite, PostgreSQL and in a browser (INSTALL=1 installs Chromium; ARGS="tests/engine -k name" runs just that)
 	$(BOOTSTRAP) test $(ARGS)
+
+chaos: ## kill anything of a loaded throw-away site at random and count what was lost (KILLS=50 DB=sqlite|postgres SEED=n)
+	$(BOOTSTRAP) chaos $(if $(KILLS),--kills $(KILLS)) $(if $(DB),--db $(DB)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: ## format, lint, types, imports, sizes, missing migrations, deployment settings
 	$(BOOTSTRAP) check

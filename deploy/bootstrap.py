@@ -83,6 +83,10 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "run": (run, "set up what is missing, then start the site on HINDSIGHT_PORT (8000)"),
     "setup": (setup, "environment, pages' bundle, database, sample data, first account; starts nothing"),
     "test": (test, "the suite on SQLite, PostgreSQL and in a browser; with arguments: just pytest with them"),
+    "chaos": (
+        script("-m", "tests.chaos"),
+        "kill anything of a loaded throw-away site at random: --kills, --db, --seed",
+    ),
     "check": (check, "format, lint, types, imports, sizes, migrations, deployment settings"),
     "format": (format_code, "rewrite the code in the house format"),
     "lint": (lambda _: check(["lint"]), "only the lint rules"),

