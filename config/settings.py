@@ -132,7 +132,7 @@ Q_CLUSTER = {
     "timeout": RUN_WALL_CLOCK_S + QUEUE_MARGIN_S,
     "retry": 10 * (RUN_WALL_CLOCK_S + QUEUE_MARGIN_S),
     "recycle": 20_000,  # the supervisor starts the whole cluster anew when a worker leaves
-    "scheduler": False,
+    "scheduler": True,  # the daily extension of candles
     "catch_up": False,
     "bulk": 1,
 }
@@ -185,6 +185,8 @@ ARCHIVE_LISTING_URL = env.read_text(
     "HINDSIGHT_ARCHIVE_LISTING_URL",
     "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision" if "binance.vision" in ARCHIVE_URL else "",
 )
+# The hour, UTC, at which the daily schedule extends what is held to the newest files; -1: never.
+EXTEND_HOUR = env.read_int("HINDSIGHT_EXTEND_HOUR", 8, at_least=-1, at_most=23)
 
 CANDLE_S3 = candles.read_s3()  # None: in HOME
 CANDLE_CACHE_BYTES = 1024**2 * env.read_int("HINDSIGHT_CANDLE_CACHE_MB", 20_480, at_least=64, at_most=10_000_000)
@@ -278,4 +280,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "IngestJobKind": "marketdata.ingest_job.IngestJob.Kind",
+        "JobStatus": "marketdata.ingest_job.IngestJob.Status",
+    },
 }

@@ -240,4 +240,4 @@ class IngestJob(models.Model):
 
     def give_back(self, **facts: Any) -> bool:
         """Queue it again because this worker is told to stop."""
-        return bool(self._mine().filter(cancel_requested=False).update(**facts, **_QUEUED_AGAIN))
+        return bool(self._mine().filter(cancel_requested=False).update(**(facts | _QUEUED_AGAIN)))

@@ -1,4 +1,4 @@
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from marketdata.views import catalogue, series, uploads
 
@@ -11,4 +11,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<int:series_id>/rows/", series.data_rows, name="data_rows"),
     path("<int:series_id>/rename/", series.data_rename, name="data_rename"),
     path("<int:series_id>/delete/", series.data_delete, name="data_delete"),
+    path("", include("marketdata.jobs.urls")),
 ]

@@ -18,7 +18,7 @@ from django_q.tasks import async_task
 from accounts.quotas import limits_of
 from backtests.models import BacktestRun, WorkerPool
 from backtests.operations.line import choose_next
-from marketdata.models import IngestJob
+from marketdata.jobs.dispatch import count_busy_workers
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ def dispatch() -> int:
     with transaction.atomic():
         _await_turn()
         n_workers = WorkerPool.objects.count_workers() or settings.N_WORKERS  # none yet: one is about to start
+        n_workers -= count_busy_workers()  # with candles
         n_sent = _send_again(n_workers)
         chosen = choose_next(n_workers - BacktestRun.objects.in_flight().count())
         for run_id in chosen:
@@ -51,8 +52,7 @@ def has_idle_workers() -> bool:
     if not BacktestRun.objects.filter(status=BacktestRun.Status.QUEUED, dispatched_at__isnull=False).exists():
         return False
     running = BacktestRun.objects.in_flight().filter(status=BacktestRun.Status.RUNNING).count()
-    jobs = IngestJob.objects.filter(status=IngestJob.Status.RUNNING, dispatched_at__isnull=False).count()
-    return running + jobs < WorkerPool.objects.count_workers()
+    return running + count_busy_workers() < WorkerPool.objects.count_workers()
 
 
 def dispatch_quietly() -> None:

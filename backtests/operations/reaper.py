@@ -12,6 +12,7 @@ from django.db.models import Max
 from backtests.models import BacktestRun
 from backtests.operations.dispatcher import dispatch, has_idle_workers
 from backtests.operations.housekeeping import keep_house
+from marketdata.jobs.dispatch import reap_jobs
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class Reaped:
     n_failed: int = 0
     n_cancelled: int = 0
     n_dispatched: int = 0
+    n_ingest_jobs: int = 0
 
 
 def reap(*, may_judge: bool = True) -> Reaped:
@@ -37,7 +39,7 @@ def reap(*, may_judge: bool = True) -> Reaped:
         n_cancelled = BacktestRun.objects.cancel_lost()
         n_failed = BacktestRun.objects.fail_lost()
         n_requeued = BacktestRun.objects.requeue_lost()
-    reaped = Reaped(n_requeued, n_failed, n_cancelled, dispatch())
+    reaped = Reaped(n_requeued, n_failed, n_cancelled, dispatch(), reap_jobs(may_judge=may_judge))
     if reaped != Reaped():
         logger.info("Reaped: %s", reaped)
     return reaped

@@ -44,8 +44,12 @@ class Missing:
         return first if first == last else f"{first} to {last}"
 
     @property
+    def why(self) -> str:
+        return REASONS[self.reason]
+
+    @property
     def message(self) -> str:
-        return f"{self.series} {self.period}: {REASONS[self.reason]}"
+        return f"{self.series} {self.period}: {self.why}"
 
     def to_json(self) -> dict[str, Any]:
         return {"series": self.series, "period": self.period, "reason": self.reason, "message": self.message}

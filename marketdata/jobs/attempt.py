@@ -50,9 +50,9 @@ def _attempt(job: IngestJob, pulse: Pulse, *, is_command: bool) -> FetchReport |
     except JobStopped as stopped:
         if stopped.reason == "shutdown" and not is_command:
             pulse.say("The worker was told to stop; the job waits for another one.")
-            job.give_back(**pulse.last_facts())
-        else:
-            _cancel(job, pulse)
+            if job.give_back(**pulse.last_facts()):
+                return None
+        _cancel(job, pulse)
     except (KeyboardInterrupt, SystemExit):
         _cancel(job, pulse)
         raise

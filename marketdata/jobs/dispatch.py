@@ -37,18 +37,27 @@ def dispatch_next() -> int:
     return _send(IngestJob.objects.waiting().first())
 
 
-def reap_jobs() -> int:
-    """End jobs whose process is gone, and send the message that is missing. Idempotent; returns how many it touched."""
-    n_ended = IngestJob.objects.end_lost()
+def reap_jobs(*, may_judge: bool = True) -> int:
+    """End jobs whose process is gone, unless it may not judge that now, and send the message that is missing.
+
+    Idempotent; returns how many it touched.
+    """
+    n_ended = IngestJob.objects.end_lost() if may_judge else 0
     never_sent = Q(dispatched_at__isnull=True, created_at__lte=Now() - GRACE)
     return n_ended + _send(
         IngestJob.objects.waiting().filter(never_sent | Q(dispatched_at__lt=Now() - OVERDUE)).first()
     )
 
 
+def count_busy_workers() -> int:
+    """Workers that are busy with an ingest job, and not free for runs."""
+    return IngestJob.objects.filter(
+        status=IngestJob.Status.RUNNING, dispatched_at__isnull=False, lease_until__gte=Now()
+    ).count()
+
+
 def _send(job: IngestJob | None) -> int:
-    is_busy = IngestJob.objects.filter(status=IngestJob.Status.RUNNING, dispatched_at__isnull=False).exists()
-    if job is None or is_busy:
+    if job is None or count_busy_workers():
         return 0
     dispatch(job.pk)
     return 1

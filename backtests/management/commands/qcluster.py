@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from django.db import connections
 from django_q.management.commands import qcluster
 
 # Loaded before the workers are forked: they share its memory, and the first run starts at once.
 import backtests.tasks  # noqa: F401
+import marketdata.tasks  # noqa: F401
 from backtests.operations.cluster import make_crash_only, run_cluster
+from marketdata.jobs.schedule import ensure_schedule_quietly
 
 
 class Command(qcluster.Command):  # type: ignore[misc]
@@ -14,6 +17,8 @@ class Command(qcluster.Command):  # type: ignore[misc]
     help = "Run the workers. Stop it with SIGTERM to the whole session: runs go back to the queue."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        ensure_schedule_quietly()
+        connections.close_all()  # none is shared with the workers
         if options["run_once"] or options["cluster_name"]:
             make_crash_only()
             super().handle(*args, **options)
