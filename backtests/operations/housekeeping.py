@@ -1,5 +1,6 @@
-"""What nobody needs any more goes away: result files that no row names, sessions and pools of the past."""
+"""What nobody needs any more goes away: result and candle files that no row names, sessions and pools of the past."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,16 +13,42 @@ from django.db.models.functions import Now
 
 from backtests import artifacts
 from backtests.models import BacktestRun, WorkerPool
+from backtests.pins import find_pinned
+from marketdata.home import candle_store
+from marketdata.store import StoreError
+from marketdata.sweeping import Swept, sweep_candles
+
+logger = logging.getLogger(__name__)
 
 SWEEP_GRACE_S = 3600.0  # far longer than an attempt needs between the first file it writes and its commit
 KEEP_POOLS = timedelta(days=1)
+SWEEP_CANDLES_EVERY_S = 86_400.0
 
 
 def keep_house() -> int:
     """Safe to run any number of times, anywhere. Returns how many result folders it deleted."""
     WorkerPool.objects.filter(seen_at__lt=Now() - KEEP_POOLS).delete()
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+    sweep_candles_daily()
     return sweep_artifacts()
+
+
+def sweep_candles_daily() -> bool:
+    """Sweep the candle files if this host has not done so for a day. False: not now, or the store does not answer."""
+    store = candle_store()
+    mark = store.cache.folder / ".swept"
+    try:
+        if mark.is_file() and time.time() - mark.stat().st_mtime < SWEEP_CANDLES_EVERY_S:
+            return False
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+        swept = sweep_candles(store, find_pinned)
+    except (StoreError, OSError) as error:
+        logger.warning("The candle files were not swept: %s", error)
+        return False
+    if swept != Swept():
+        logger.info("Swept the candle files: %s", swept)
+    return True
 
 
 def sweep_artifacts(grace_s: float = SWEEP_GRACE_S) -> int:

@@ -6,6 +6,7 @@ share one folder.
 
 import fcntl
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -72,6 +73,13 @@ class HostCache:
             if is_segment_name(path.stem):
                 found.setdefault(path.stem, []).append(path)
         return found
+
+    def written_s(self, path: Path) -> float:
+        """When a file was written; infinity if it is not there any more."""
+        try:
+            return path.stat().st_mtime
+        except FileNotFoundError:
+            return math.inf
 
     def delete_leftovers(self, older_than_s: float, *, is_dry: bool = False) -> list[str]:
         return delete_temporaries(self.folder, older_than_s, is_dry=is_dry)
