@@ -18,7 +18,7 @@ class FetchForm(forms.Form):
 
     fetch_request: FetchRequest
 
-    market = forms.ChoiceField(choices=[(Market.USDM, Market.USDM.label), (Market.SPOT, Market.SPOT.label)])
+    market = forms.ChoiceField(choices=[(Market.USDM, "Futures"), (Market.SPOT, "Spot")])
     symbols = forms.CharField(
         max_length=2_000,
         help_text="One or several, with blanks between them.",
@@ -27,8 +27,8 @@ class FetchForm(forms.Form):
     timeframe = forms.ChoiceField(
         choices=[(name, name) for name in TIMEFRAME_MS], help_text="Take 1m: longer bars are built from it."
     )
-    mark = forms.BooleanField(required=False, label="Mark prices too", help_text="Futures only.")
-    funding = forms.BooleanField(required=False, label="Funding rates too", help_text="Futures only.")
+    mark = forms.BooleanField(required=False, label="Mark prices too")
+    funding = forms.BooleanField(required=False, label="Funding rates too")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,6 +45,14 @@ class FetchForm(forms.Form):
         self.order_fields(["market", "symbols", "timeframe", "from", "to", "mark", "funding"])
         for field in self.fields.values():
             field.widget.attrs.setdefault("class", "check" if isinstance(field, forms.BooleanField) else "input")
+
+    @property
+    def plain_fields(self) -> list[forms.BoundField]:
+        return [field for field in self if not isinstance(field.field, forms.BooleanField)]
+
+    @property
+    def check_fields(self) -> list[forms.BoundField]:
+        return [field for field in self if isinstance(field.field, forms.BooleanField)]
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or self.cleaned_data

@@ -1,6 +1,5 @@
 """A job in the form in which pages show it."""
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +80,9 @@ class JobRow:
         if self.job.started_at is None:
             return "–"
         passed = (self.job.finished_at or timezone.now()) - self.job.started_at
-        return str(dt.timedelta(seconds=max(int(passed.total_seconds()), 0))).removeprefix("0:")
+        minutes, seconds = divmod(max(int(passed.total_seconds()), 0), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
     @property
     def poll_s(self) -> int:
