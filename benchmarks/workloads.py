@@ -70,8 +70,8 @@ class FlipTargets(Strategy):
         fast = candles.indicator(ta.sma, "close", length=self.fast)
         slow = candles.indicator(ta.sma, "close", length=self.slow)
         wanted = np.full(len(candles), np.nan)
-        np.putmask(wanted[1:], (fast <= slow)[:-1] & (fast > slow)[1:], 1)
-        np.putmask(wanted[1:], (fast >= slow)[:-1] & (fast < slow)[1:], -1)
+        wanted[1 + np.flatnonzero((fast <= slow)[:-1] & (fast > slow)[1:])] = 1
+        wanted[1 + np.flatnonzero((fast >= slow)[:-1] & (fast < slow)[1:])] = -1
         exits = {"stop_loss_ratio": self.stop_loss or None, "take_profit_ratio": self.take_profit or None}
         return Targets(wanted, unit="qty", **exits)
 """

@@ -13,7 +13,7 @@ from backtests.engine.kernels.prices import find_attached_refusal, find_trigger_
 from backtests.engine.kernels.quantity import to_qty
 from backtests.engine.kernels.refusals import find_refusal
 from backtests.engine.kernels.sizes import resolve_steps, resting_quote, settle_side, taker_quote
-from backtests.engine.kernels.state import Moment, Row, Rows, Sim, last_bar
+from backtests.engine.kernels.state import Moment, Row, Rows, Sim, first_fine, last_bar
 from backtests.engine.kernels.tables import row_of
 from backtests.engine.kernels.types import CommandKind, OrderKind, OrderStatus, Phase, Reason
 from backtests.engine.kernels.waiting import cancel_by_strategy, end_waiting, find_waiting, tidy, wait
@@ -24,7 +24,7 @@ def play_command(sim: Sim, commands: Rows, i_command: int) -> None:
     """One command at the close of the step on which the account stands."""
     command = row_of(commands, i_command)
     i_bar = sim.account["i_bar"]
-    i_fine = sim.market.first_fine[i_bar + 1] - 1
+    i_fine = first_fine(sim, i_bar + 1) - 1
     moment = Moment(i_bar, i_fine, sim.market.step_ms[i_bar] + sim.rules.run["timeframe_ms"])
     kind = command["kind"]
     if kind == CommandKind.ATTACH_TAKE_PROFIT:
@@ -169,7 +169,10 @@ def set_exit(sim: Sim, moment: Moment, commands: Rows, i_command: int) -> None:
 
 @kernel
 def is_traded(sim: Sim, i_bar: int, i_symbol: int) -> bool:
-    for i_fine in range(sim.market.first_fine[i_bar], sim.market.first_fine[i_bar + 1]):
+    """Whether the symbol trades in the step: without a look into memory where all do always."""
+    if sim.sizes["n_idle"] == 0:
+        return True
+    for i_fine in range(first_fine(sim, i_bar), first_fine(sim, i_bar + 1)):
         if last_bar(sim, i_symbol, i_fine).volume > 0.0:
             return True
     return False

@@ -6,11 +6,9 @@ from backtests.engine.kernels.account import margin_balance, margin_wallet, tota
 from backtests.engine.kernels.bars import price_on_path, set_marks_at_close
 from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.margin import maintenance_of, margin_ratio
-from backtests.engine.kernels.state import Row, Sim, mark_bar, tiers_of
+from backtests.engine.kernels.state import Row, Sim, first_fine, mark_bar, tiers_of
 from backtests.engine.kernels.tables import row_of, rows_from
 from backtests.engine.kernels.trades import note_price
-
-BLOCK = 16  # bars looked at at once
 
 
 @kernel
@@ -19,7 +17,7 @@ def write_equity_row(sim: Sim, i_bar: int) -> None:
     if sim.account["n_open"] == 0:
         write_flat_rows(sim, i_bar, i_bar + 1)
         return
-    set_marks_at_close(sim, sim.market.first_fine[i_bar + 1] - 1)
+    set_marks_at_close(sim, first_fine(sim, i_bar + 1) - 1)
     balance = margin_balance(sim)
     if not keeps_rows(sim):
         note_balance(sim, balance, 1)
@@ -63,9 +61,10 @@ def write_plain_rows(sim: Sim, i_symbol: int, i_from: int, i_to: int) -> None:
     bearing = bearing_wallet(sim, i_symbol)
     tiers, n_tiers = tiers_of(sim, i_symbol), row_of(sim.rules.symbols, i_symbol)["n_tiers"]
     timeframe_ms = sim.rules.run["timeframe_ms"]
+    closes = rows_from(sim.market.mark.close, i_symbol * sim.sizes["n_fine"])
     i_row = account["n_equity"] - i_from
     for i_bar in range(i_from, i_to):
-        mark = mark_bar(sim, i_symbol, i_bar).close
+        mark = closes[i_bar]
         pnl = 0.0 + qty * (mark - entry_price)
         row = row_of(equity, i_row + i_bar)
         row["time_ms"] = sim.market.step_ms[i_bar] + timeframe_ms
@@ -107,36 +106,25 @@ def note_balance(sim: Sim, balance: float, n_steps: int) -> None:
 
 @kernel
 def note_plain_balances(sim: Sim, i_symbol: int, i_from: int, i_to: int) -> None:
-    """In place of write_plain_rows. A division only where it can be the deepest: its quotient is the same then.
-
-    Blocks of bars in which the balance stays between the two are passed without jumps.
-    """
+    """In place of write_plain_rows. A division only where it can be the deepest: its quotient is the same then."""
     if i_from >= i_to:
         return
     account, position = sim.account, row_of(sim.positions, i_symbol)
     wallet, qty, entry_price = account["wallet_balance"], position["qty"], position["entry_price"]
     peak, deepest = account["peak_balance"], account["max_drawdown"]
     closes = rows_from(sim.market.mark.close, i_symbol * sim.sizes["n_fine"])
+    balance = account["balance"]
     floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
-    i = i_from
-    while i < i_to:
-        end = min(i + BLOCK, i_to)
-        n_beyond = 0
-        for k in range(i, end):
-            balance = wallet + (0.0 + qty * (closes[k] - entry_price))
-            n_beyond += (balance > peak) | (balance < floor)
-        for k in range(i, end if n_beyond > 0 else i):
-            balance = wallet + (0.0 + qty * (closes[k] - entry_price))
-            if balance > peak:
-                peak = balance
-                floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
-            elif balance < floor:
-                deepest = min(deepest, balance / peak - 1.0)
-                floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
-        i = end
+    for i in range(i_from, i_to):
+        balance = wallet + (0.0 + qty * (closes[i] - entry_price))
+        if balance > peak:
+            peak = balance
+            floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
+        elif balance < floor:
+            deepest = min(deepest, balance / peak - 1.0)
+            floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
     account["n_equity"] += i_to - i_from
-    account["balance"] = wallet + (0.0 + qty * (closes[i_to - 1] - entry_price))
-    account["peak_balance"], account["max_drawdown"] = peak, deepest
+    account["balance"], account["peak_balance"], account["max_drawdown"] = balance, peak, deepest
 
 
 @kernel

@@ -126,6 +126,7 @@ SIZES = np.dtype(
         ("n_fine", "i8"),
         ("n_funding", "i8"),  # stamps
         ("n_tiers", "i8"),  # rows of the tiers table for each symbol
+        ("n_idle", "i8"),  # finest bars without trades, of all symbols
         ("most_orders", "i8"),  # rows that the tables can hold
         ("most_fills", "i8"),
         ("most_trades", "i8"),

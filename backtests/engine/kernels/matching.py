@@ -186,9 +186,9 @@ def find_room(sim: Sim, moment: Moment, i_symbol: int) -> int:
     position = row_of(sim.positions, i_symbol)
     if position["i_fine_traded"] != moment.i_fine:
         position["i_fine_traded"] = moment.i_fine
-        volume = last_bar(sim, i_symbol, moment.i_fine).volume
         steps = MOST_STEPS
         if sim.rules.run["participation_cap"] <= 1.0:
+            volume = last_bar(sim, i_symbol, moment.i_fine).volume
             steps = to_steps(volume * sim.rules.run["participation_cap"], row_of(sim.rules.symbols, i_symbol))
             steps = steps if steps >= 0 else MOST_STEPS
         position["room"] = steps

@@ -14,7 +14,7 @@ from backtests.engine.kernels.liquidation import liquidate_due
 from backtests.engine.kernels.margin import level_of, margin_ratio
 from backtests.engine.kernels.matching import fill_waiting_at_open
 from backtests.engine.kernels.quiet import can_happen, close_step, find_next_event, pass_quiet_steps
-from backtests.engine.kernels.state import Handle, Moment, Rows, Sim, open_tables
+from backtests.engine.kernels.state import Handle, Moment, Rows, Sim, first_fine, open_tables
 from backtests.engine.kernels.tables import first_row, row_of
 from backtests.engine.kernels.types import OrderStatus, Reason
 from backtests.engine.kernels.waiting import cancel_waiting, expire_orders, tidy
@@ -52,7 +52,7 @@ def advance(sim: Sim, i_bar: int) -> bool:
         pass_quiet_steps(sim, step - 1)
         if step > i_bar:
             break
-        if not has_room(sim, sim.market.first_fine[step + 1] - sim.market.first_fine[step]):
+        if not has_room(sim, first_fine(sim, step + 1) - first_fine(sim, step)):
             return False
         close_step(sim)
         play_step(sim, step)
@@ -82,14 +82,14 @@ def play_step(sim: Sim, i_bar: int) -> None:
     """Steps 1 to 4 of the order of events, for every finest bar."""
     market = sim.market
     account = sim.account
-    for i_fine in range(market.first_fine[i_bar], market.first_fine[i_bar + 1]):
+    for i_fine in range(first_fine(sim, i_bar), first_fine(sim, i_bar + 1)):
         account["i_next_funding"] = skip_funding(sim, account["i_next_funding"], i_fine)
         if can_happen(sim, i_fine, account["i_next_funding"]):
             play_bar(sim, Moment(i_bar, i_fine, market.fine_ms[i_fine]))
         else:
             note_whole_bar(sim, i_fine)
     if i_bar >= account["next_expiry"]:
-        i_fine = market.first_fine[i_bar + 1] - 1
+        i_fine = first_fine(sim, i_bar + 1) - 1
         expire_orders(sim, Moment(i_bar, i_fine, market.step_ms[i_bar] + sim.rules.run["timeframe_ms"]))
 
 
@@ -118,7 +118,7 @@ def look_ahead(handle: Handle, i_from: int, i_to: int) -> int:
 def read_margin_ratio(handle: Handle, i_bar: int) -> float:
     """At the close of the step; nothing may have happened since the last step played."""
     sim = open_tables(handle)
-    set_marks_at_close(sim, sim.market.first_fine[i_bar + 1] - 1)
+    set_marks_at_close(sim, first_fine(sim, i_bar + 1) - 1)
     return margin_ratio(sim)
 
 
@@ -126,7 +126,7 @@ def read_margin_ratio(handle: Handle, i_bar: int) -> float:
 def read_liquidation_level(handle: Handle, i_bar: int, i_symbol: int) -> float:
     """As read_margin_ratio. Under cross margin it moves with the marks of the other positions."""
     sim = open_tables(handle)
-    set_marks_at_close(sim, sim.market.first_fine[i_bar + 1] - 1)
+    set_marks_at_close(sim, first_fine(sim, i_bar + 1) - 1)
     return level_of(sim, i_symbol)
 
 
@@ -140,7 +140,7 @@ def finish(handle: Handle) -> None:
     account["is_finished"] = True
     i_bar = account["i_bar"]
     write_equity_row(sim, i_bar)
-    i_fine = sim.market.first_fine[i_bar + 1] - 1
+    i_fine = first_fine(sim, i_bar + 1) - 1
     moment = Moment(i_bar, i_fine, sim.market.step_ms[i_bar] + sim.rules.run["timeframe_ms"])
     if account["is_ruined"]:
         cancel_waiting(sim, moment, -1, OrderStatus.CANCELLED, Reason.RUINED)

@@ -18,11 +18,9 @@ from backtests.engine.kernels.equity import (
 )
 from backtests.engine.kernels.funding import skip_funding
 from backtests.engine.kernels.liquidation import can_be_due, only_position
-from backtests.engine.kernels.state import Prices, Sim, last_bar
+from backtests.engine.kernels.state import Prices, Sim, first_fine, last_bar
 from backtests.engine.kernels.tables import row_of, rows_from
 from backtests.engine.kernels.trades import note_price
-
-BLOCK = 32  # prices compared at once
 
 
 @kernel
@@ -31,14 +29,13 @@ def find_next_event(sim: Sim, i_from: int, i_to: int) -> int:
     account = sim.account
     if account["n_waiting"] == 0 and account["n_open"] == 0:
         return i_to
-    market = sim.market
     if i_from <= account["next_expiry"] < i_to:
         i_to = account["next_expiry"]  # a step to be played; nothing need be looked for behind it
     if is_plain(sim) and not account["waits_for_open"] and (account["n_waiting"] == 0 or sim.sizes["n_symbols"] == 1):
         return find_plain_event(sim, i_from, i_to)
     i_next_funding = account["i_next_funding"]
     for i_bar in range(i_from, i_to):
-        for i_fine in range(market.first_fine[i_bar], market.first_fine[i_bar + 1]):
+        for i_fine in range(first_fine(sim, i_bar), first_fine(sim, i_bar + 1)):
             i_next_funding = skip_funding(sim, i_next_funding, i_fine)
             if can_happen(sim, i_fine, i_next_funding):
                 return i_bar
@@ -100,18 +97,11 @@ def find_plain_event(sim: Sim, i_from: int, i_to: int) -> int:
 
 @kernel
 def find_outside(lows: Prices, highs: Prices, i_from: int, i_to: int, low: float, high: float) -> int:
-    """The first bar from i_from on, before i_to, that reaches one of two levels; i_to when none. By blocks."""
-    i = i_from
-    while i + BLOCK <= i_to:
-        n = 0
-        for k in range(i, i + BLOCK):
-            n += (lows[k] <= low) | (highs[k] >= high)
-        if n > 0:
-            break
-        i += BLOCK
-    while i < i_to and not (lows[i] <= low or highs[i] >= high):
-        i += 1
-    return i
+    """The first bar from i_from on, before i_to, that reaches one of two levels; i_to when none."""
+    for i in range(i_from, i_to):
+        if lows[i] <= low or highs[i] >= high:
+            return i
+    return i_to
 
 
 @kernel
@@ -132,7 +122,7 @@ def pass_quiet_steps(sim: Sim, i_bar: int) -> None:
     while account["i_bar"] < i_bar:
         close_step(sim)
         step = account["i_bar"]
-        for i_fine in range(sim.market.first_fine[step], sim.market.first_fine[step + 1]):
+        for i_fine in range(first_fine(sim, step), first_fine(sim, step + 1)):
             note_whole_bar(sim, i_fine)
 
 

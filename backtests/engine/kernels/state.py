@@ -173,6 +173,14 @@ def mark_bar(sim: Sim, i_symbol: int, i_fine: int) -> BarPrices:
 
 
 @kernel
+def first_fine(sim: Sim, i_bar: int) -> int:
+    """The first finest bar of a step; of the step after the last, the end. Where each holds one no table is read."""
+    if sim.sizes["n_fine"] == sim.sizes["n_steps"]:
+        return i_bar
+    return int(sim.market.first_fine[i_bar])
+
+
+@kernel
 def tiers_of(sim: Sim, i_symbol: int) -> Rows:
     """The symbol's margin tiers; SYMBOL_RULES says how many."""
     tiers: Rows = rows_from(sim.rules.tiers, i_symbol * sim.sizes["n_tiers"])

@@ -9,7 +9,7 @@ from backtests.engine.kernels.commands import play_command
 from backtests.engine.kernels.compiler import entry_kernel, kernel
 from backtests.engine.kernels.orders import is_waiting
 from backtests.engine.kernels.play import advance, has_room
-from backtests.engine.kernels.state import Handle, Row, Rows, Sim, open_tables
+from backtests.engine.kernels.state import Handle, Row, Rows, Sim, first_fine, open_tables
 from backtests.engine.kernels.tables import first_row, row_of
 from backtests.engine.kernels.types import CommandKind, SizeKind
 
@@ -29,8 +29,6 @@ PLAN = np.dtype(
 
 type Values = NDArray[np.float64]
 
-BLOCK = 32  # values compared at once
-
 
 @entry_kernel
 def follow(handle: Handle, commands: Rows, plans: Rows, values: Values, i_bar: int) -> bool:
@@ -40,9 +38,9 @@ def follow(handle: Handle, commands: Rows, plans: Rows, values: Values, i_bar: i
     """
     sim = open_tables(handle)
     account = sim.account
-    plan = plans[0]
+    plan, wanted = plans[0], first_row(values)
     while True:
-        step = find_next_look(sim, plan, values, i_bar + 1)
+        step = find_next_look(sim, plan, wanted, i_bar + 1)
         if not advance(sim, min(step, i_bar)):
             return False
         if step > i_bar or account["is_ruined"]:
@@ -50,7 +48,7 @@ def follow(handle: Handle, commands: Rows, plans: Rows, values: Values, i_bar: i
         if not has_room(sim, 1) or account["n_commands"] + 2 > commands.shape[0]:
             return False
         plan["i_next"] = step + 1
-        if is_order_wanted(sim, plan, values[step], step):
+        if is_order_wanted(sim, plan, wanted[step], step):
             make_target(sim, plan, first_row(commands), step)
 
 
@@ -60,17 +58,11 @@ def find_next_look(sim: Sim, plan: Row, values: Values, i_to: int) -> int:
     i_from = plan["i_next"]
     if plan["band"] < np.inf and (sim.account["n_open"] > 0 or sim.account["n_waiting"] > 0):
         return int(min(i_from, i_to))
-    value, i = plan["value"], i_from
-    while i + BLOCK <= i_to:  # blocks without a change are passed without jumps
-        n_changes = 0
-        for k in range(i, i + BLOCK):
-            n_changes += (values[k] != value) & (values[k] == values[k])
-        if n_changes > 0:
-            break
-        i += BLOCK
-    while i < i_to and (values[i] == value or np.isnan(values[i])):
-        i += 1
-    return int(min(i, i_to))
+    value = plan["value"]
+    for i in range(i_from, i_to):
+        if values[i] != value and not np.isnan(values[i]):
+            return i
+    return i_to
 
 
 @kernel
@@ -81,7 +73,7 @@ def is_order_wanted(sim: Sim, plan: Row, value: float, i_bar: int) -> bool:
         return True
     if row_of(sim.positions, 0)["steps"] == 0 or plan["value"] == 0.0 or is_order_waiting(sim, plan):
         return False
-    set_marks_at_close(sim, sim.market.first_fine[i_bar + 1] - 1)
+    set_marks_at_close(sim, first_fine(sim, i_bar + 1) - 1)
     position = row_of(sim.positions, 0)
     held = position["qty"] * position["mark"]
     if plan["size_kind"] == SizeKind.TARGET_RATIO:

@@ -55,6 +55,7 @@ class Simulation:
         self.positions = positions
         self._start()
         self.market, self.rules = market, rules
+        self._n_idle = market.last.volume.size - int(np.count_nonzero(market.last.volume > 0.0))
         self.use_books(books)
         if Simulation._entries is None:
             commands = np.zeros(1, COMMAND)
@@ -168,6 +169,7 @@ class Simulation:
         self.books = books
         scratch = make_scratch(books, self.positions)
         sizes = make_sizes(self.market, self.rules.tiers, books)
+        sizes["n_idle"] = self._n_idle
         self._sim = Sim(self.market, self.rules, books, self.account, self.positions, scratch, sizes)
         self._handle = hand_over(self._sim)
 
