@@ -2,6 +2,7 @@
 
 from structlog.contextvars import bound_contextvars
 
+from backtests.engine.memory import keep_freed_memory
 from backtests.models import BacktestRun
 from backtests.operations.attempt import run_attempt
 from backtests.operations.dispatcher import dispatch_quietly
@@ -10,6 +11,7 @@ from backtests.operations.heartbeat import Heartbeat, stop_on_sigterm
 
 def run_backtest(run_id: str) -> None:
     """Run one backtest to its end. A duplicate message, or one of a cancelled run, finds nothing to claim."""
+    keep_freed_memory()
     run = BacktestRun.objects.claim(run_id)
     if run is None:
         return

@@ -4,7 +4,7 @@ import ctypes
 import sys
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # mallopt(3)
-MOST_KEPT = 512 << 20  # bytes that are free at the end of the heap; more goes back to the system
+MOST_KEPT = 256 << 20  # bytes that are free at the end of the heap; more goes back to the system
 
 
 def keep_freed_memory() -> None:
