@@ -25,7 +25,7 @@ NAME = "BENCHUSDT-1m-2025-01"
 
 
 def write_month(folder: Path) -> Path:
-    """A zip in the archive's layout: twelve columns, a header, prices that walk."""
+    """A zip as the exchange publishes it: twelve columns, a header, prices that walk."""
     steps = np.random.default_rng(7).normal(0.0, 1e-3, N_ROWS)
     closes = 50_000.0 * np.exp(np.cumsum(steps))
     opens = np.concatenate(([50_000.0], closes[:-1]))
@@ -39,7 +39,7 @@ def write_month(folder: Path) -> Path:
             f"{at},{first:.2f},{high:.2f},{low:.2f},{last:.2f},{volume:.3f},{at + MINUTE_MS - 1},"
             f"{volume * last:.5f},{100 + i % 900},{volume / 2:.3f},{volume * last / 2:.5f},0"
         )
-    path = folder / "futures/um/monthly/klines/BENCHUSDT/1m" / f"{NAME}.zip"
+    path = folder / "futures/BENCHUSDT/1m" / f"{NAME}.zip"
     path.parent.mkdir(parents=True)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
