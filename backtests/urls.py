@@ -6,6 +6,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", dashboard.home, name="home"),
     path("runs/", runs.run_list, name="run_list"),
     path("runs/new/", runs.run_new, name="run_new"),
+    path("runs/latest/", runs.run_latest, name="run_latest"),
     path("runs/sample/", dashboard.run_sample, name="run_sample"),
     path("runs/<uuid:run_id>/", results.run_detail, name="run_detail"),
     path("runs/<uuid:run_id>/live/", runs.run_live, name="run_live"),

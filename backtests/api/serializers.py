@@ -1,7 +1,8 @@
 """Shapes of runs in the API. Input is only described here; RunRequest and the services validate it."""
 
+import uuid
 from enum import IntEnum
-from typing import Any
+from typing import Any, cast
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -11,7 +12,8 @@ from backtests.data_checks import check_run, check_runs
 from backtests.engine.kernels.types import ExitReason, OrderKind, OrderStatus, Reason, SizeKind
 from backtests.engine.request import FillPolicy, LimitFill, MarginMode, PathRule, TradingMarket
 from backtests.models import BacktestRun
-from backtests.presentation.runs import percent_done
+from backtests.operations.line import find_places
+from backtests.presentation.live import STAGES, percent_done, stage_of
 
 
 def _words(codes: type[IntEnum]) -> list[str]:
@@ -95,7 +97,8 @@ class StrategyRefSerializer(serializers.Serializer[Any]):
 
 
 class ProgressSerializer(serializers.Serializer[Any]):
-    stage = serializers.CharField(allow_blank=True)
+    stage = serializers.ChoiceField(choices=list(STAGES))
+    queue_position = serializers.IntegerField(allow_null=True, help_text="1 is next. Null unless queued.")
     percent = serializers.IntegerField(allow_null=True)
     n_done = serializers.IntegerField(allow_null=True)
     n_total = serializers.IntegerField(allow_null=True)
@@ -177,7 +180,20 @@ class RunSerializer(serializers.ModelSerializer[BacktestRun]):
     def get_progress(self, run: BacktestRun) -> dict[str, Any]:
         names = ("n_done", "n_total", "bars_per_s", "eta_s", "equity")
         shown = {name: run.progress.get(name) for name in names}
-        return {"stage": run.stage, "percent": percent_done(run.progress), **shown}
+        place = self._places().get(run.pk) if run.status == BacktestRun.Status.QUEUED else None
+        return {
+            "stage": stage_of(run),
+            "queue_position": place,
+            "percent": percent_done(run.progress),
+            **shown,
+        }
+
+    def _places(self) -> dict[uuid.UUID, int]:
+        """Read once for all runs of an answer."""
+        context = cast(dict[str, Any], self.context)
+        places: dict[uuid.UUID, int] = context["places"] if "places" in context else find_places()
+        context["places"] = places
+        return places
 
     @extend_schema_field(FailureSerializer(allow_null=True))
     def get_failure(self, run: BacktestRun) -> dict[str, Any] | None:

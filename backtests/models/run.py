@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Now
 
 from strategies.models import StrategyVersion
@@ -43,6 +43,12 @@ class BacktestRunQuerySet(models.QuerySet["BacktestRun"]):
 
     def finished(self) -> "BacktestRunQuerySet":
         return self.filter(status__in=BacktestRun.TERMINAL)
+
+    def latest_of_each_strategy(self) -> "BacktestRunQuerySet":
+        """The run of each strategy that succeeded last."""
+        succeeded = self.filter(status=BacktestRun.Status.SUCCEEDED)
+        newest = succeeded.filter(strategy_version__strategy=OuterRef("strategy_version__strategy"))
+        return succeeded.filter(pk=Subquery(newest.order_by("-finished_at", "-id").values("pk")[:1]))
 
     def expired(self) -> "BacktestRunQuerySet":
         """Running by their rows, but their worker has not been heard of for a whole lease."""

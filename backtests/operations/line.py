@@ -17,7 +17,7 @@ from accounts.models import User
 from accounts.quotas import limits_of
 from backtests.models import BacktestRun
 
-MAX_PLACES = 5_000  # behind a longer line than this nobody is told a place
+MAX_PLACES = 5_000  # of a longer line only so many, the oldest, are told a place
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +50,23 @@ def choose_next(n_free: int) -> list[uuid.UUID]:
     return chosen
 
 
-def find_place(run: BacktestRun) -> int | None:
-    """Where a queued run stands in the line, 1 for the next one. None where that cannot be said.
+def find_places() -> dict[uuid.UUID, int]:
+    """Where every queued run stands in the line, 1 for the next one; nothing for those behind MAX_PLACES.
 
-    Others may still pass it: those who have had fewer turns.
+    Others may still pass: those who have had fewer turns.
     """
-    if run.status != BacktestRun.Status.QUEUED:
-        return None
-    ahead = BacktestRun.objects.filter(status=BacktestRun.Status.QUEUED, dispatched_at__isnull=False)
-    if run.dispatched_at is not None:
-        return 1 + ahead.filter(dispatched_at__lte=run.dispatched_at).exclude(pk=run.pk).count()
-    rows = (
-        BacktestRun.objects.waiting().order_by("created_at", "id").values_list("id", "owner", "priority", "created_at")
-    )
+    sent = BacktestRun.objects.filter(status=BacktestRun.Status.QUEUED, dispatched_at__isnull=False)
+    waiting = BacktestRun.objects.waiting().order_by("created_at", "id")
     n_turns: Counter[tuple[int, int]] = Counter()
     line = []
-    for run_id, owner_id, priority, created_at in rows[: MAX_PLACES + 1]:
+    for run_id, owner_id, priority, created_at in waiting.values_list("id", "owner", "priority", "created_at")[
+        :MAX_PLACES
+    ]:
         n_turns[owner_id, priority] += 1
         line.append(Waiting(run_id, owner_id, priority, n_turns[owner_id, priority], created_at))
-    if len(line) > MAX_PLACES:
-        return None
-    order = [waiting.run_id for waiting in rank(line, count_in_flight())]
-    return ahead.count() + order.index(run.pk) + 1 if run.pk in order else None
+    first = sent.order_by("dispatched_at", "created_at", "id").values_list("id", flat=True)
+    ids = [*first, *(waiting.run_id for waiting in rank(line, count_in_flight()))]
+    return {run_id: place for place, run_id in enumerate(ids, start=1)}
 
 
 def rank(line: Iterable[Waiting], n_busy: Counter[int]) -> list[Waiting]:

@@ -3,12 +3,12 @@
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode
 
 from backtests.models import BacktestRun, DataCheck
 from backtests.presentation.figures import Figure, summary_figures
-from backtests.presentation.numbers import DASH, format_number, format_seconds, format_span, format_time, iso_time
+from backtests.presentation.live import percent_done, say_stage
+from backtests.presentation.numbers import format_span, format_time, iso_time
 from strategies.params import read_warmup_bars
 
 STATUS_BADGES = {
@@ -17,15 +17,6 @@ STATUS_BADGES = {
     BacktestRun.Status.SUCCEEDED: "badge-ok",
     BacktestRun.Status.FAILED: "badge-bad",
     BacktestRun.Status.CANCELLED: "",
-}
-STAGE_WORDS = {
-    "loading": "Reading the candles",
-    "preparing": "Preparing the data",
-    "starting": "Starting the strategy",
-    "running": "Running the strategy",
-    "replaying": "Replaying the orders",
-    "metrics": "Computing the metrics",
-    "saving": "Saving the result",
 }
 FAILURE_WORDS = {
     "strategy_source": "The source cannot be used",
@@ -114,25 +105,16 @@ class RunRow:
         return self.run.status == BacktestRun.Status.RUNNING
 
 
-@dataclass(frozen=True, slots=True)
-class LiveState:
-    """Where a run stands, in words; numbers that are not known yet are dashes."""
-
-    stage: str
-    percent: int | None
-    n_done: str
-    n_total: str
-    bars_per_s: str
-    eta: str
-    equity: str
-    log: tuple[str, ...]
+def list_rows(
+    runs: Iterable[BacktestRun],
+    checks: Mapping[uuid.UUID, DataCheck] | None = None,
+    places: Mapping[uuid.UUID, int] | None = None,
+) -> list[RunRow]:
+    """`places`: where queued runs stand in the line."""
+    return [run_row(run, (checks or {}).get(run.pk), (places or {}).get(run.pk)) for run in runs]
 
 
-def list_rows(runs: Iterable[BacktestRun], checks: Mapping[uuid.UUID, DataCheck] | None = None) -> list[RunRow]:
-    return [run_row(run, (checks or {}).get(run.pk)) for run in runs]
-
-
-def run_row(run: BacktestRun, check: DataCheck | None = None) -> RunRow:
+def run_row(run: BacktestRun, check: DataCheck | None = None, place: int | None = None) -> RunRow:
     version = run.strategy_version
     is_ruined = run.is_ruined and run.status == BacktestRun.Status.SUCCEEDED
     return RunRow(
@@ -143,7 +125,7 @@ def run_row(run: BacktestRun, check: DataCheck | None = None) -> RunRow:
         span=format_span(run.from_ms, run.to_ms),
         figures=summary_figures(run.summary),
         percent=percent_done(run.progress),
-        stage=STAGE_WORDS.get(run.stage, run.stage),
+        stage=say_stage(run, place),
         failure=FAILURE_WORDS.get(run.failure_code, run.failure_code),
         is_synthetic=bool(run.summary.get("is_synthetic") or run.run_data.get("is_synthetic")),
         data_check=check,
@@ -171,30 +153,3 @@ def list_differences(check: DataCheck) -> list[Difference]:
         )
         for found in check.differences
     ]
-
-
-def percent_done(progress: dict[str, Any]) -> int | None:
-    n_done, n_total = progress.get("n_done"), progress.get("n_total")
-    return min(100, int(100 * (n_done or 0) / n_total)) if n_total else None
-
-
-def live_state(run: BacktestRun) -> LiveState:
-    progress = run.progress
-    n_done, n_total = progress.get("n_done") or 0, progress.get("n_total") or 0
-    if run.cancel_requested:
-        stage = "Cancelling"
-    elif run.status == BacktestRun.Status.QUEUED:
-        stage = "Waiting for a free worker"
-    else:
-        stage = STAGE_WORDS.get(run.stage, "Starting")
-    rate = progress.get("bars_per_s")
-    return LiveState(
-        stage=stage,
-        percent=percent_done(progress),
-        n_done=f"{n_done:,}" if n_total else DASH,
-        n_total=f"{n_total:,} bars" if n_total else "",
-        bars_per_s=f"{rate:,.0f}" if rate else DASH,
-        eta=format_seconds(progress.get("eta_s")),
-        equity=format_number(progress.get("equity")),
-        log=tuple(progress.get("log_tail", ())),
-    )

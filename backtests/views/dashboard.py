@@ -14,6 +14,7 @@ from backtests.engine.errors import RequestError
 from backtests.forms import choose_series, span_days, tradable_series
 from backtests.models import BacktestRun
 from backtests.presentation.runs import list_rows
+from backtests.views.runs import places_of
 from strategies.models import StrategyVersion, hash_source
 from strategies.services import EXAMPLES, StrategyError, copy_example
 
@@ -28,7 +29,8 @@ def home(request: HtmxRequest) -> HttpResponse:
     if not user.is_authenticated:
         return render(request, "backtests/home_landing.html")
     runs = BacktestRun.objects.visible_to(user).select_related("strategy_version__strategy")
-    active = list_rows(runs.active().order_by("created_at"))
+    unfinished = runs.active().order_by("created_at")
+    active = list_rows(unfinished, places=places_of(unfinished))
     latest = runs.finished()[:N_LATEST]
     context = {
         "active": active,

@@ -1,5 +1,8 @@
 """Lists of runs, the form for a new one, and what can be done with one: watch, cancel, delete."""
 
+import uuid
+from collections.abc import Iterable
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -15,10 +18,13 @@ from backtests.data_checks import check_runs
 from backtests.engine.errors import RequestError
 from backtests.forms import RunForm, filter_runs
 from backtests.models import BacktestRun
-from backtests.presentation.runs import list_rows, live_state, run_row
+from backtests.operations.line import find_places
+from backtests.presentation.live import live_state
+from backtests.presentation.runs import list_rows, run_row
 from strategies.models import Strategy
 
 PAGE_SIZE = 25
+MAX_LATEST = 100
 NEW_RUN = "backtests/run_new.html"
 
 
@@ -28,7 +34,7 @@ def run_list(request: AuthedRequest) -> HttpResponse:
     runs = BacktestRun.objects.visible_to(request.user).select_related("strategy_version__strategy")
     found = filter_runs(request, runs)
     page = Paginator(found.qs, PAGE_SIZE).get_page(request.GET.get("page"))
-    rows = list_rows(page.object_list, check_runs(page.object_list))
+    rows = list_rows(page.object_list, check_runs(page.object_list), places_of(page.object_list))
     context = {
         "filter": found,
         "page": page,
@@ -38,6 +44,16 @@ def run_list(request: AuthedRequest) -> HttpResponse:
         "has_runs": bool(rows) or runs.exists(),
     }
     return render(request, "backtests/_run_rows.html" if is_fragment(request) else "backtests/run_list.html", context)
+
+
+@login_required
+@require_GET
+def run_latest(request: AuthedRequest) -> HttpResponse:
+    """The last result of each strategy (?strategy=id, repeated) for the places that the list of strategies keeps."""
+    wanted = [found for word in request.GET.getlist("strategy")[:MAX_LATEST] if (found := _read_uuid(word))]
+    runs = BacktestRun.objects.visible_to(request.user).filter(strategy_version__strategy__in=wanted)
+    latest = runs.latest_of_each_strategy().select_related("strategy_version__strategy")
+    return render(request, "backtests/_run_latest.html", {"rows": list_rows(latest)})
 
 
 @login_required
@@ -108,9 +124,22 @@ def run_again(request: AuthedRequest, run_id: str) -> HttpResponse:
 
 def live_context(run: BacktestRun) -> dict[str, object]:
     poll_s = 1 if run.status == BacktestRun.Status.RUNNING else 2
-    return {"run": run, "row": run_row(run), "live": live_state(run), "poll_s": poll_s}
+    live = live_state(run, places_of([run]).get(run.pk))
+    return {"run": run, "row": run_row(run), "live": live, "poll_s": poll_s}
+
+
+def places_of(runs: Iterable[BacktestRun]) -> dict[uuid.UUID, int]:
+    """Where runs stand in the line; the line is only read when one of them does."""
+    return find_places() if any(run.status == BacktestRun.Status.QUEUED for run in runs) else {}
 
 
 def _find_run(request: AuthedRequest, run_id: str) -> BacktestRun:
     runs = BacktestRun.objects.visible_to(request.user).select_related("strategy_version__strategy")
     return get_object_or_404(runs, pk=run_id)
+
+
+def _read_uuid(word: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(word)
+    except ValueError:
+        return None

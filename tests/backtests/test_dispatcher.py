@@ -11,7 +11,7 @@ from django_q.signing import SignedPackage
 
 from backtests.models import BacktestRun, WorkerPool
 from backtests.operations import dispatcher
-from backtests.operations.line import find_place
+from backtests.operations.line import find_places
 from tests.backtests.test_claim import race
 from tests.builders import build_run, build_version
 
@@ -161,9 +161,14 @@ def test_a_place_in_the_line_is_where_it_will_be_served(owner, stranger):
     dispatcher.dispatch()
     sent = sent_run_ids()
     rest = [run for run in (*mine, *theirs) if str(run.pk) not in sent]
-    assert [find_place(BacktestRun.objects.get(pk=pk)) for pk in sent] == [1, 2]
-    assert [find_place(run) for run in rest] == [3, 4, 5, 6]
-    assert find_place(start_next()) is None
+    places = find_places()
+    assert [str(pk) for pk, place in places.items() if place <= 2] == sent
+    assert {places[run.pk] for run in rest} == {3, 4, 5, 6}
+    served = []
+    while BacktestRun.objects.waiting().exists():
+        end(start_next())
+        served = [*served, *(pk for pk in sent_run_ids() if pk not in served and pk not in sent)]
+    assert served == [str(pk) for pk, place in places.items() if place > 2]
 
 
 def test_a_run_whose_message_died_with_its_cluster_gets_another(owner):

@@ -39,7 +39,51 @@ def test_it_polls_each_second_while_running_and_every_two_when_queued(owner_clie
     queued = build_run(owner)
     fragment = live(owner_client, queued).text
     assert 'hx-trigger="every 2s"' in fragment
-    assert "Waiting for a free worker" in fragment
+    assert "Next in line" in fragment
+
+
+def test_a_queued_run_says_its_place_on_page_and_api_and_in_lists(owner_client, owner, stranger):
+    build_run(stranger)
+    queued = build_run(owner)
+    assert "Number 2 in line" in live(owner_client, queued).text
+    assert "Number 2 in line" in owner_client.get(reverse("run_list")).text
+    assert "Number 2 in line" in owner_client.get("/").text
+    progress = owner_client.get(reverse("api_backtest", args=[queued.pk])).json()["progress"]
+    assert (progress["stage"], progress["queue_position"]) == ("queued", 2)
+
+
+@pytest.mark.parametrize(
+    ("stage", "word", "code"),
+    [
+        ("loading", "Loading", "loading"),
+        ("preparing", "Warming up", "warming_up"),
+        ("starting", "Warming up", "warming_up"),
+        ("running", "Running", "running"),
+        ("replaying", "Replaying", "replaying"),
+        ("metrics", "Metrics", "metrics"),
+        ("saving", "Metrics", "metrics"),
+    ],
+)
+def test_each_stage_is_marked_on_the_page_and_named_in_the_api(owner_client, running, stage, word, code):
+    running.beat(stage)
+    assert f'aria-current="step">{word}</li>' in live(owner_client, running).text
+    progress = owner_client.get(reverse("api_backtest", args=[running.pk])).json()["progress"]
+    assert (progress["stage"], progress["queue_position"]) == (code, None)
+
+
+def test_a_run_that_begins_anew_says_so_before_its_progress_goes_back(owner_client, running):
+    assert "Attempt" not in live(owner_client, running).text
+    assert running.lose()
+    assert "Attempt 2: the worker of an earlier one was lost" in live(owner_client, running).text
+    again = BacktestRun.objects.claim(running.pk)
+    fragment = live(owner_client, again).text
+    assert "Attempt 2" in fragment
+    assert "10&nbsp;%" not in fragment
+
+
+def test_a_run_that_was_given_back_says_that_it_was_interrupted(owner_client, running):
+    assert running.give_back()
+    assert "Attempt 2: an earlier one was interrupted" in live(owner_client, running).text
 
 
 @pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])

@@ -90,7 +90,7 @@ class Load:
                 if BacktestRun.objects.visible_to(user).active().count() < PER_USER:
                     name, span = self._random.choice(list(SOURCES)), self._random.choice(SPANS)
                     self.requested.add(str(self._request(user, name, span)))
-            if self._random.random() < 0.03:
+            if self._random.random() < 0.004:
                 active = list(BacktestRun.objects.active().order_by("id"))
                 if active:
                     run = self._random.choice(active)
