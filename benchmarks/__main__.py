@@ -20,7 +20,7 @@ from benchmarks.series import YEAR, find_level, make_bars, make_feed, make_reque
 from benchmarks.workloads import LEVEL, WORKLOADS, Workload, expected_equity, wanted_positions
 
 ROUNDS = 3
-MARKET_DATA = ("benchmarks.imports",)  # each in a process and a home of its own
+MARKET_DATA = ("benchmarks.imports", "benchmarks.market_data")  # each in a process and a home of its own
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketdata.aggregation import BuiltCandles, build_candles
+from marketdata.arrays import IntArray
 from marketdata.store import CandleSource, SegmentRef
 from marketdata.timeframes import DAY_MS, TIMEFRAME_MS, grid_phase_ms, is_on_grid, last_close_ms, next_open_ms
 
@@ -54,21 +55,28 @@ class CandleFiles:
 
 
 def read_timeframe(
-    store: CandleSource, files: CandleFiles, names: Sequence[str], from_ms: int, to_ms: int
+    store: CandleSource,
+    files: CandleFiles,
+    names: Sequence[str],
+    from_ms: int,
+    to_ms: int,
+    off_grid: list[IntArray] | None = None,
 ) -> BuiltCandles:
     """Columns (open_ms first) of the candles that open in [from_ms, to_ms), in time order; off-grid rows are left out.
 
     Built candles lie wholly in what the files hold; one that lacks rows inside has fewer than files.n_per_candle.
-    No more than a file at a time is in memory beside the result. Raises StoreError.
+    No more than a file at a time is in memory beside the result. `off_grid`, if given, takes the open times of the rows
+    left out. Raises StoreError.
     """
     from_ms, to_ms = files.clip(from_ms, to_ms)
+    left_out: list[IntArray] = [] if off_grid is None else off_grid
     if not files.is_built:
-        columns = _on_grid(store.read_columns(names, files.refs, from_ms, to_ms), files.timeframe)
+        columns = _on_grid(store.read_columns(names, files.refs, from_ms, to_ms), files.timeframe, left_out)
         return BuiltCandles(columns, np.ones(len(columns["open_ms"]), np.int64))
     parts: list[BuiltCandles] = []
     rest: Columns = {}
     for ref in files.refs:
-        rows = _on_grid(store.read_columns(names, (ref,), from_ms, to_ms), files.source_timeframe)
+        rows = _on_grid(store.read_columns(names, (ref,), from_ms, to_ms), files.source_timeframe, left_out)
         if rest:
             rows = {name: np.concatenate((rest[name], rows[name])) for name in names}
         if ref is not files.refs[-1]:
@@ -77,11 +85,14 @@ def read_timeframe(
     return _join(names, parts)
 
 
-def _on_grid(columns: Columns, timeframe: str) -> Columns:
+def _on_grid(columns: Columns, timeframe: str, left_out: list[IntArray]) -> Columns:
     """Without a copy where every row is: a year of minutes has 25 MB."""
     open_ms = columns["open_ms"]
     fits = is_on_grid(timeframe, open_ms, grid_phase_ms(timeframe, open_ms))
-    return columns if bool(np.all(fits)) else {name: column[fits] for name, column in columns.items()}
+    if bool(np.all(fits)):
+        return columns
+    left_out.append(open_ms[~fits])
+    return {name: column[fits] for name, column in columns.items()}
 
 
 def _split_last(rows: Columns, timeframe: str) -> tuple[Columns, Columns]:

@@ -19,8 +19,8 @@ from marketdata.models import Instrument, Market, Series, SeriesKind
 from marketdata.offers import offered_timeframes
 from marketdata.reading import CandleFiles, read_timeframe
 from marketdata.run_data import RunData, RunWarning, SymbolData, compute_data_revision
-from marketdata.store import CandleStore, StoreError
-from marketdata.timeframes import TIMEFRAME_MS, find_gaps, grid_phase_ms, is_filled, is_on_grid
+from marketdata.store import StoreError
+from marketdata.timeframes import TIMEFRAME_MS, find_gaps, grid_phase_ms, is_filled
 
 __all__ = [
     "DataUnavailable",
@@ -143,7 +143,8 @@ def _count_bars(
 ) -> tuple[Times, tuple[tuple[int, int], ...]]:
     """Open times of the span's bars and the gaps between them; appends what a reader must know."""
     timeframe, length_ms = span.timeframe, TIMEFRAME_MS[span.timeframe]
-    built = read_timeframe(span.store, files, ("open_ms", "volume"), span.warmup_from_ms, span.to_ms)
+    off_grid: list[Times] = []
+    built = read_timeframe(span.store, files, ("open_ms", "volume"), span.warmup_from_ms, span.to_ms, off_grid)
     open_ms = built.columns["open_ms"]
     in_span = open_ms >= span.from_ms
     bars = open_ms[in_span]
@@ -154,7 +155,7 @@ def _count_bars(
     gaps = find_gaps(timeframe, bars, *whole, grid_phase_ms(timeframe, open_ms))
     n_missing = sum(end - start for start, end in gaps) // length_ms
     n_cut = files.count_cut(span.from_ms, span.to_ms)
-    n_off_grid = _count_off_grid(files, span.store, *whole)
+    n_off_grid = sum(int(np.count_nonzero(stamps >= whole[0])) for stamps in off_grid)
     n_idle = int(np.count_nonzero(built.columns["volume"][in_span] == 0))
     n_incomplete = int(np.count_nonzero(built.n_rows[in_span] < files.n_per_candle))
     n_warmup_missing = (span.from_ms - span.warmup_from_ms) // length_ms - int(np.count_nonzero(~in_span))
@@ -171,12 +172,6 @@ def _count_bars(
         if n > 0:
             warnings.append(RunWarning(code, text))
     return bars, gaps
-
-
-def _count_off_grid(files: CandleFiles, store: CandleStore, from_ms: int, to_ms: int) -> int:
-    open_ms = store.read_columns(("open_ms",), files.refs, from_ms, to_ms)["open_ms"]
-    timeframe = files.source_timeframe
-    return int(np.count_nonzero(~is_on_grid(timeframe, open_ms, grid_phase_ms(timeframe, open_ms))))
 
 
 def _find_fine(

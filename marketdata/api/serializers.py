@@ -39,6 +39,19 @@ class HeldSeriesSerializer(serializers.Serializer[Any]):
     revision = serializers.CharField(help_text="Changes exactly when a row does.")
 
 
+class OfferedTimeframeSerializer(serializers.Serializer[Any]):
+    timeframe = serializers.CharField()
+    is_synthetic = serializers.BooleanField()
+    built_from = serializers.CharField(allow_null=True, help_text="The timeframe of the rows, or null: held as it is.")
+    first_ms = serializers.IntegerField()
+    end_ms = serializers.IntegerField(help_text="Where the last candle that is wholly held closes.")
+    n_rows = serializers.IntegerField(help_text="Candles of which any row is held.")
+    gaps = serializers.ListField(
+        child=serializers.ListField(child=serializers.IntegerField(), min_length=2, max_length=2),
+        help_text="Half-open [from_ms, to_ms) stretches without candles.",
+    )
+
+
 class SymbolSerializer(serializers.Serializer[Any]):
     market = serializers.ChoiceField(choices=["spot", "usdm"])
     symbol = serializers.CharField()
@@ -47,6 +60,7 @@ class SymbolSerializer(serializers.Serializer[Any]):
     filters = FiltersSerializer(many=True, help_text="Newest first.")
     margin_tiers = TiersSerializer(many=True)
     series = HeldSeriesSerializer(many=True)
+    timeframes = OfferedTimeframeSerializer(many=True, help_text="What runs can have, as held or built.")
 
 
 class CandleSerializer(serializers.Serializer[Any]):

@@ -16,11 +16,12 @@ from marketdata.errors import HistoryError
 from marketdata.history import DEFAULT_LIMIT, MAX_LIMIT, HistoryQuery, read_history
 from marketdata.instruments import FILTERS
 from marketdata.models import Instrument, Market, Series
+from marketdata.offers import offered_timeframes
 from marketdata.timeframes import TIMEFRAME_MS
 
 
 class SymbolsView(APIView):
-    """Every instrument with its dated rules and the series that are held of it."""
+    """Every instrument with its dated rules, the series that are held of it, and the timeframes that they give."""
 
     @extend_schema(operation_id="data_symbols", responses=SymbolSerializer(many=True), tags=["data"])
     def get(self, request: Request) -> Response:
@@ -77,6 +78,7 @@ class HistoryView(APIView):
 
 def _describe(instrument: Instrument, held: list[SeriesCoverage]) -> dict[str, Any]:
     shown = ("kind", "timeframe", "is_synthetic", "n_rows", "first_ms", "last_ms", "end_ms", "gaps")
+    offered = ("timeframe", "is_synthetic", "first_ms", "end_ms", "n_rows", "gaps")
     counts = ("n_no_trade", "n_off_grid", "n_duplicates", "revision")
     return {
         **{name: getattr(instrument, name) for name in ("market", "symbol", "base_asset", "quote_asset")},
@@ -89,4 +91,8 @@ def _describe(instrument: Instrument, held: list[SeriesCoverage]) -> dict[str, A
             for row in instrument.margin_tier_sets.all()
         ],
         "series": [{name: getattr(coverage, name) for name in (*shown, *counts)} for coverage in held],
+        "timeframes": [
+            {"built_from": offer.built_from or None, **{name: getattr(offer, name) for name in offered}}
+            for offer in offered_timeframes(held)
+        ],
     }

@@ -6,6 +6,7 @@ from marketdata.home import candle_store
 from marketdata.instruments import load_instruments
 from marketdata.samples import make_sample
 from marketdata.segments import SeriesKey, Source, store_rows
+from marketdata.timeframes import TIMEFRAME_MS
 from tests.marketdata.candle_makers import JANUARY_MS, make_candles
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("hindsight_home")]
@@ -127,6 +128,11 @@ def test_symbols_carry_rules_tiers_and_series(owner_client):
     assert (trade["kind"], trade["timeframe"], trade["is_synthetic"], trade["n_rows"]) == ("trade", "1m", True, 44_640)
     assert (funding["kind"], funding["gaps"]) == ("funding", [])
     assert symbols["spot", "ETHUSDT"]["series"] == []
+    assert symbols["spot", "ETHUSDT"]["timeframes"] == []
+    offered = {row["timeframe"]: row for row in futures["timeframes"]}
+    assert list(offered) == list(TIMEFRAME_MS)
+    assert (offered["1m"]["built_from"], offered["4h"]["built_from"]) == (None, "1m")
+    assert (offered["4h"]["n_rows"], offered["4h"]["is_synthetic"], offered["4h"]["gaps"]) == (186, True, [])
 
 
 def test_only_reading_is_allowed(owner_client):
