@@ -18,6 +18,7 @@ from backtests.models import BacktestRun, DataCheck
 from backtests.runner.feed import BAR_COLUMNS, PATH_COLUMNS
 from marketdata.home import candle_store
 from marketdata.models import Series, SeriesKind
+from marketdata.reading import CandleFiles
 from marketdata.revisions import Pinned, Stamps, count_bars, find_changed_stamps, find_series, read_states
 from marketdata.run_data import RunData, SymbolData
 from marketdata.store import StoreError
@@ -46,7 +47,7 @@ class _Difference:
         return {
             "symbol": self.reading.symbol,
             "kind": self.reading.name,
-            "timeframe": self.series.timeframe,
+            "timeframe": self.reading.pinned.timeframe,
             "n_rows_that_differ": len(self.stamps),
             "first_ms": int(self.stamps[0]),
             "last_ms": int(self.stamps[-1]),
@@ -97,14 +98,15 @@ def _list_readings(data: SymbolData, request: RunRequest) -> Iterator[_Reading]:
     """As runner.feed reads them."""
     warm_ms = (request.from_ms - request.warmup_bars * request.timeframe_ms, request.to_ms)
     span_ms = (request.from_ms, request.to_ms)
-    for name, kind, refs, asked_ms, columns in (
-        ("candles", SeriesKind.TRADE, data.candles, data.bar_files.clip(*warm_ms), BAR_COLUMNS[1:]),
-        ("finer", SeriesKind.TRADE, data.fine, data.fine_files.clip(*span_ms), PATH_COLUMNS[1:]),
-        ("mark", SeriesKind.MARK, data.mark, span_ms, PATH_COLUMNS[1:]),
-        ("funding", SeriesKind.FUNDING, data.funding, warm_ms, ()),
+    for name, kind, files, asked_ms, columns in (
+        ("candles", SeriesKind.TRADE, data.bar_files, warm_ms, BAR_COLUMNS[1:]),
+        ("finer", SeriesKind.TRADE, data.fine_files, span_ms, PATH_COLUMNS[1:]),
+        ("mark", SeriesKind.MARK, data.mark_files, span_ms, PATH_COLUMNS[1:]),
+        ("funding", SeriesKind.FUNDING, CandleFiles(data.funding, "", ""), warm_ms, ()),
     ):
-        if refs:
-            yield _Reading(data.rules.symbol, name, Pinned(kind.value, refs, *asked_ms, columns))
+        if files.refs:
+            pinned = Pinned(kind.value, files.refs, *files.clip(*asked_ms), files.timeframe, columns)
+            yield _Reading(data.rules.symbol, name, pinned)
 
 
 def _find_read_series(run: BacktestRun, readings: Sequence[_Reading]) -> dict[_Reading, Series]:

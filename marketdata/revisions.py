@@ -12,10 +12,11 @@ import numpy as np
 from django.db.models import Count, Max, Sum
 from numpy.typing import NDArray
 
-from marketdata.choosing import find_refs
+from marketdata.choosing import find_files, find_refs
 from marketdata.models import Segment, Series, SeriesKind
+from marketdata.reading import CandleFiles, read_timeframe
 from marketdata.store import CandleStore, SegmentRef
-from marketdata.timeframes import TIMEFRAME_MS, grid_phase_ms, is_on_grid, opening_phase_ms
+from marketdata.timeframes import TIMEFRAME_MS, grid_phase_ms, is_on_grid, next_open_ms, opening_phase_ms
 
 ROUND_MS = 1_000  # funding stamps jitter by some ms
 FUNDING_COLUMNS = ("rate", "interval_hours", "mark_price")
@@ -25,12 +26,16 @@ type Stamps = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """Rows of one series that something has read: those of `columns` in [from_ms, to_ms) of these files."""
+    """What was read of one series: `columns` of the candles of `timeframe` that open in [from_ms, to_ms).
+
+    They are the rows of these files, or built from them where their own timeframe is a shorter one.
+    """
 
     kind: str
     refs: tuple[SegmentRef, ...]
     from_ms: int
     to_ms: int
+    timeframe: str = ""
     columns: tuple[str, ...] = ()  # of candles; a funding event is read whole
 
 
@@ -53,9 +58,10 @@ def read_states(series_ids: Iterable[int]) -> dict[int, str]:
 
 
 def find_changed_stamps(store: CandleStore, pinned: Pinned, series: Series) -> Stamps:
-    """The times (int64 UTC ms, ascending) of rows that came, went, or differ in a column that was read.
+    """The times (int64 UTC ms, ascending) of candles that came, went, or differ in a column that was read.
 
-    Rows off the grid are left out: they are no bars. Raises StoreError for a file that cannot be read.
+    Rows off the grid are left out: they are no bars. A built candle whose rows changed but which came out the same
+    has not changed. Raises StoreError for a file that cannot be read.
     """
     current = find_refs(series, pinned.from_ms, pinned.to_ms)
     old = _without(pinned.refs, current)
@@ -65,7 +71,8 @@ def find_changed_stamps(store: CandleStore, pinned: Pinned, series: Series) -> S
     if pinned.kind == SeriesKind.FUNDING:
         return _compare(_read_funding(store, old, pinned), _read_funding(store, new, pinned))
     changed = _compare(_read_candles(store, old, pinned), _read_candles(store, new, pinned))
-    return changed[is_on_grid(series.timeframe, changed, grid_phase_ms(series.timeframe, changed))]
+    changed = changed[is_on_grid(series.timeframe, changed, grid_phase_ms(series.timeframe, changed))]
+    return _build_again(store, pinned, series, changed) if pinned.timeframe != series.timeframe else changed
 
 
 def count_bars(stamps: Iterable[Stamps], timeframe: str) -> int:
@@ -73,6 +80,20 @@ def count_bars(stamps: Iterable[Stamps], timeframe: str) -> int:
     phase_ms = opening_phase_ms(timeframe)
     cells = [(found - phase_ms) // TIMEFRAME_MS[timeframe] for found in stamps]
     return len(np.unique(np.concatenate(cells))) if cells else 0
+
+
+def _build_again(store: CandleStore, pinned: Pinned, series: Series, changed: Stamps) -> Stamps:
+    """Of the candles around rows that changed those that are different, built from the old files and from the new."""
+    if not len(changed):
+        return changed
+    length_ms = TIMEFRAME_MS[pinned.timeframe]
+    from_ms = max(next_open_ms(pinned.timeframe, int(changed[0]) + 1) - length_ms, pinned.from_ms)
+    to_ms = min(next_open_ms(pinned.timeframe, int(changed[-1]) + 1), pinned.to_ms)
+    names = ("open_ms", *pinned.columns)
+    old = CandleFiles(pinned.refs, series.timeframe, pinned.timeframe)
+    new = find_files(series, pinned.timeframe, pinned.from_ms, pinned.to_ms)
+    built = [read_timeframe(store, files, names, from_ms, to_ms).columns for files in (old, new)]
+    return _compare(*built)
 
 
 def _without(refs: Sequence[SegmentRef], others: Sequence[SegmentRef]) -> list[SegmentRef]:

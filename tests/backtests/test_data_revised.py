@@ -146,6 +146,18 @@ def test_a_bar_is_counted_once_though_its_finer_candles_changed_too(held, owner)
     assert count(run) == (True, 2, 0, 0)
 
 
+def test_of_built_bars_those_count_that_come_out_different(owner):
+    minutes = make_candles(60 * 24 * 31, "1m")
+    hold(minutes, timeframe="1m")
+    run, four_hours = run_on(owner, 1, 10), run_on(owner, 1, 10, timeframe="4h")
+    inside = minutes.take(60 * np.array([30, 31, 50]) + 30)  # one minute in the middle of each hour
+    hold(replace(inside, close=inside.close + 0.25), timeframe="1m")
+    assert (count(run), count(four_hours)) == (NOTHING, NOTHING)
+    hold(replace(inside, volume=inside.volume + 1), timeframe="1m")
+    assert (count(run), count(four_hours)) == ((True, 3, 0, 0), (True, 2, 0, 0))
+    assert check_run(run).differences[0]["timeframe"] == "1h"
+
+
 def test_every_symbol_of_a_run_counts(held, owner):
     hold(CANDLES, symbol="ETHUSDT")
     both, one = run_on(owner, 1, 10, symbols=("BTCUSDT", "ETHUSDT")), run_on(owner, 1, 10)
