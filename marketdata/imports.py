@@ -225,7 +225,7 @@ def _import_group(group: _Group, store: CandleStore, outcome: ImportOutcome) -> 
     parts: list[tuple[Source, TimedRows]] = []
     for path, facts in group.files:
         try:
-            parts.append(_read_file(path, facts, outcome))
+            parts.append(read_file(path, facts, outcome))
         except IngestError as error:
             outcome.refuse_file(path, error)
     if parts:
@@ -276,7 +276,8 @@ def refuse_rows(source: SourceFile, report: QualityReport) -> IngestError:
     return IngestError(problem.code, f"{source.name}{where}: {report.explain()}.")
 
 
-def _read_file(path: Path, facts: FileFacts, outcome: ImportOutcome) -> tuple[Source, TimedRows]:
+def read_file(path: Path, facts: FileFacts, outcome: ImportOutcome) -> tuple[Source, TimedRows]:
+    """The rows of one file, checked; what is odd about it becomes a note of the outcome. Raises IngestError."""
     source = read_source(path)
     rows: TimedRows = parse_funding(source, facts) if facts.kind == "funding" else parse_candles(source, facts)
     report = check_rows(rows, facts.timeframe, facts.kind)

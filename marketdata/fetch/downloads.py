@@ -4,7 +4,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 
 from marketdata.fetch.archive import Archive
@@ -82,7 +82,7 @@ class Ticket:
 class Downloader:
     """Fetches files in threads that never outlive the process, in the order of their tickets.
 
-    `held` names the sources that are taken in already (name -> sha256): these are not fetched again.
+    `held`: the SHA-256 of files that are taken in already; these are not fetched again.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ class Downloader:
         self._archive, self._cache, self._stop = archive, cache, stop
         self._n_threads = n_threads
         self._threads: list[threading.Thread] = []
-        self._waiting: queue.SimpleQueue[tuple[Ticket, Mapping[str, str]]] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[Ticket, Container[str]]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self.n_bytes = 0
 
-    def submit(self, files: Iterable[ArchiveFile], held: Mapping[str, str]) -> list[Ticket]:
+    def submit(self, files: Iterable[ArchiveFile], held: Container[str]) -> list[Ticket]:
         tickets = [Ticket(file) for file in files]
         for ticket in tickets:
             self._waiting.put((ticket, held))
@@ -120,12 +120,12 @@ class Downloader:
             finally:
                 ticket.finish()
 
-    def _fetch(self, ticket: Ticket, held: Mapping[str, str]) -> None:
+    def _fetch(self, ticket: Ticket, held: Container[str]) -> None:
         if self._stop.is_set():
             raise ArchiveStopped
         file = ticket.file
         sha256 = file.sha256 or self._archive.fetch_checksum(file.key)
-        if held.get(file.name) == sha256:
+        if sha256 in held:
             ticket.is_held = True
             return
         self._archive.download(file.key, self._cache.folder, sha256, self._count)

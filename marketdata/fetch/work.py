@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,17 @@ from typing import Any
 from marketdata.fetch.archive import Archive
 from marketdata.fetch.downloads import DownloadCache, Downloader, Ticket
 from marketdata.fetch.errors import ArchiveError
-from marketdata.fetch.held import find_empty_days, find_short_days, held_names, held_sources
+from marketdata.fetch.held import find_empty_days, find_short_days, find_short_days_of_file, held_files, held_names
 from marketdata.fetch.plan import NO_ROWS, Missing, MonthPlan, SeriesPlan, plan_series
 from marketdata.fetch.pulse import Pulse
 from marketdata.fetch.shelf import ArchiveFile, Shelf, day_periods
-from marketdata.fetch.spans import WantedSeries, join_days
+from marketdata.fetch.spans import WantedSeries, days_of, join_days
 from marketdata.imports import ImportOutcome, Refusal, log_lines, take_in
 from marketdata.store import StoreError
 
 MONTHS_AHEAD = 6  # on their way while one is taken in: bounds what waits on the disk
 MAX_SILENT_FILES = 3  # so many in a row without an answer, and the archive is taken to be down
+MAX_UNSTORED = 2
 MAX_LISTED = 2_000
 
 
@@ -86,7 +87,7 @@ class _Unit:
 
     plan: SeriesPlan
     month: MonthPlan
-    held: Mapping[str, str]
+    held: Container[str]
     tickets: list[Ticket]
 
 
@@ -98,11 +99,11 @@ class FetchWork:
     ) -> None:
         self._archive, self._cache, self._pulse, self._today = archive, cache, pulse, today
         self._downloader = Downloader(archive, cache, stop)
-        self._n_silent = 0
+        self._n_silent = self._n_unstored = 0
         self.report = FetchReport(ImportOutcome(pulse.job))
 
     def run(self, wanted: Sequence[WantedSeries]) -> FetchReport:
-        """Raises JobStopped, ArchiveError when the archive does not answer, OSError when the disk is full."""
+        """Raises JobStopped, ArchiveError (the archive does not answer), OSError or StoreError (the disk is full)."""
         self._pulse.enter("planning")
         plans = [
             plan_series(Shelf(self._archive, series, self._pulse.beat), series, self._today, held_names(series))
@@ -135,50 +136,59 @@ class FetchWork:
         """The months in order, each with its files asked for; a few more are on their way meanwhile."""
         waiting: deque[_Unit] = deque()
         for plan in plans:
-            held = held_sources(plan.wanted)
+            held = held_files(plan.wanted)
             for month in plan.months:
-                of_month = held.get(month.month, {})
-                waiting.append(_Unit(plan, month, of_month, self._downloader.submit(month.files, of_month)))
+                waiting.append(_Unit(plan, month, held, self._downloader.submit(month.files, held)))
                 if len(waiting) > MONTHS_AHEAD:
                     yield waiting.popleft()
         yield from waiting
 
     def _finish(self, unit: _Unit, folder: Path) -> None:
-        """Take one month in, then fill what its monthly lacks; afterwards none of its files is left here."""
-        self._pulse.progress["now"] = f"{unit.plan.wanted} {unit.month.month:%Y-%m}"
+        """Take one month in, with dailies for what its monthly lacks; afterwards none of its files is left here."""
+        wanted, month = unit.plan.wanted, unit.month
+        self._pulse.progress["now"] = f"{wanted} {month.month:%Y-%m}"
         self._pulse.beat()
         paths = self._collect(unit.tickets, unit.held, folder)
-        self._take_in(unit.plan.wanted, paths)
-        if unit.month.is_monthly and unit.plan.wanted.has_dailies:
-            try:
-                self._fill(unit, paths, folder)
-            except StoreError as error:
-                text = f"{unit.plan.wanted}: {error} Mend it with: manage.py check_candles --repair"
-                self._refuse(Refusal(str(unit.plan.wanted), "damaged", text))
+        is_there = bool(paths) or any(ticket.is_held for ticket in unit.tickets)
+        if not (month.is_monthly and wanted.has_dailies and is_there):
+            self._take_in(wanted, paths)
+        else:
+            # Of two rows for one time the monthly's stands, since all of them are taken in together.
+            self._take_in(wanted, [*self._collect_dailies(unit, paths, folder), *paths])
+            self._note_empty_days(wanted, month)
         shutil.rmtree(folder / "data", ignore_errors=True)
 
-    def _fill(self, unit: _Unit, paths: list[Path], folder: Path) -> None:
-        """Of two rows for one time the monthly's stands: where it was just fetched it is taken in once more."""
+    def _collect_dailies(self, unit: _Unit, monthly: Sequence[Path], folder: Path) -> list[Path]:
+        """The daily files of days that neither the monthly nor what is held has whole."""
         wanted, month = unit.plan.wanted, unit.month
-        if not any(ticket.is_held for ticket in unit.tickets) and not paths:
-            return  # the monthly could not be had: that is said already
-        days = [day for day in find_short_days(wanted, month.from_day, month.end_day) if day < self._today]
-        if not days:
-            return
-        dailies = unit.plan.shelf.find(day_periods(days))
+        try:
+            short = find_short_days(wanted, month.from_day, month.end_day)
+        except StoreError:  # a held file is lost: what is taken in now may heal it
+            short = days_of(month.from_day, month.end_day)
+        for path in monthly if short else ():
+            in_file = find_short_days_of_file(path, folder, wanted)
+            short = [day for day in short if day in in_file]
+        dailies = unit.plan.shelf.find(day_periods(day for day in short if day < self._today))
         tickets = self._downloader.submit(dailies.values(), unit.held)
         found = self._collect(tickets, unit.held, folder)
         self.report.imported.n_files += len(tickets)
         if found:
-            self._pulse.say(f"{wanted} {month.month:%Y-%m}: filling {len(found)} days from daily files.")
-            self._take_in(wanted, [*found, *paths], n_again=len(paths))
-        empty = find_empty_days(wanted, month.from_day, month.end_day)
+            self._pulse.say(f"{wanted} {month.month:%Y-%m}: {len(found)} days are filled from daily files.")
+        return found
+
+    def _note_empty_days(self, wanted: WantedSeries, month: MonthPlan) -> None:
+        try:
+            empty = find_empty_days(wanted, month.from_day, month.end_day)
+        except StoreError as error:
+            text = f"{wanted}: {error} Mend it with: manage.py check_candles --repair"
+            self._refuse(Refusal(str(wanted), "damaged", text))
+            return
         for first, last in join_days([day for day in empty if day < self._today]):
             missing = Missing(str(wanted), first, last, NO_ROWS)
             self.report.missing.append(missing)
             self._pulse.say(f"missing: {missing.message}")
 
-    def _collect(self, tickets: list[Ticket], held: Mapping[str, str], folder: Path) -> list[Path]:
+    def _collect(self, tickets: list[Ticket], held: Container[str], folder: Path) -> list[Path]:
         """Wait for files; those to be taken in now lie in `folder` afterwards."""
         paths = []
         for ticket in tickets:
@@ -212,7 +222,7 @@ class FetchWork:
         if self._n_silent >= MAX_SILENT_FILES:
             raise ArchiveError("no_answer", f"The archive does not answer any more: {message}")
 
-    def _take_in(self, wanted: WantedSeries, paths: Sequence[Path], n_again: int = 0) -> None:
+    def _take_in(self, wanted: WantedSeries, paths: Sequence[Path]) -> None:
         if not paths:
             return
         imported = self.report.imported
@@ -223,11 +233,15 @@ class FetchWork:
             imported.changes += news.changes
             imported.refusals += news.refusals
             imported.notes += news.notes
-            imported.n_files_done += max(news.n_files_done - n_again, 0)
+            imported.n_files_done += news.n_files_done
             imported.n_rows += news.n_rows
             for line in log_lines(news):
                 self._pulse.say(line)
             self._count_files()
+        unstored = [refusal for refusal in news.refusals if refusal.code == "not_stored"]
+        self._n_unstored = self._n_unstored + 1 if unstored else 0
+        if self._n_unstored >= MAX_UNSTORED:  # one may have a damaged file of its own; several mean a full disk
+            raise StoreError(unstored[0].message)
 
     def _refuse(self, refusal: Refusal) -> None:
         self.report.imported.refusals.append(refusal)

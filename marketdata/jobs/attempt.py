@@ -18,6 +18,7 @@ from marketdata.fetch.site import site_archive, site_cache, today_utc
 from marketdata.fetch.spans import WantedSeries
 from marketdata.fetch.work import FetchReport, FetchWork
 from marketdata.models import IngestJob
+from marketdata.store import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ def _attempt(job: IngestJob, pulse: Pulse, *, is_command: bool) -> FetchReport |
         raise
     except ArchiveError as error:
         _fail(job, pulse, error.code, error.message, work)
+    except StoreError as error:
+        _fail(job, pulse, "storage", f"Candles cannot be stored: {error} Make room or mend it, then resume.", work)
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         text = "The disk is full: make room, then resume." if is_full else f"The disk refuses: {error}"

@@ -87,7 +87,8 @@ def test_days_that_a_monthly_lacks_are_filled_from_dailies(archive):
     serve(archive, "2025-01", without=("2025-01-05", "2025-01-20"))
     serve(archive, "2025-01-05", "2025-01-06", "2025-01-20", price=500.0)
     told = fetch_months("2025-01", "2025-01")
-    assert "filling 2 days" in told
+    assert "2 days are filled" in told
+    assert "new, 744 rows, revision 1" in told
     assert coverage_of().gaps == ()
     assert coverage_of().n_rows == 31 * 24
     assert not any("2025-01-06" in key for key in archive.requests)
