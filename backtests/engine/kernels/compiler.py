@@ -28,8 +28,7 @@ _OPTIONS = {"cache": True, "error_model": "numpy", "_nrt": False}
 
 
 # These kernels are copied into their callers: those of small files, those that only their own file calls (_name), and
-# those with one caller. A call hands over every table of the simulation, some thirty words, which takes longer than the
-# work of most of them. Orders cost a quarter less; results are the same, for nothing is reordered; compiling takes as
+# those with one caller. Orders cost an eighth less; results are the same, for nothing is reordered; compiling takes as
 # long. Copying the larger ones with several callers would double that.
 COPIED_FILES = (
     *("account", "events", "fees", "margin", "orders", "positions", "prices", "quantity", "refusals", "sizes"),
