@@ -117,7 +117,7 @@ def test_an_archived_strategy_is_no_strategy(owner, candles):
         ({"leverage": 500}, ("leverage", "out_of_range")),
         ({"wings": 2}, ("wings", "unknown_field")),
         ({"symbol": "NOSUCHUSDT"}, ("symbols", "unknown_symbol")),
-        ({"timeframe": "4h"}, ("timeframe", "no_such_series")),
+        ({"timeframe": "30m"}, ("timeframe", "no_such_series")),
         ({"to": "2025-03-01"}, ("to", "span_not_covered")),
         ({"data_revision": "old"}, ("data_revision", "data_revised")),
         ({"margin_mode": "both"}, ("margin_mode", "unknown_choice")),
