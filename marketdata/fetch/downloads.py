@@ -10,10 +10,10 @@ from pathlib import Path
 from marketdata.fetch.archive import Archive
 from marketdata.fetch.errors import ArchiveError, ArchiveStopped
 from marketdata.fetch.shelf import ArchiveFile
+from marketdata.fetch.waiting import WAIT_S
 from marketdata.ingest.errors import IngestError
 
 N_THREADS = 4
-WAIT_S = 0.2
 KEEP_S = 2 * 86_400  # what a killed fetch left behind is of use to the next one for so long
 MAX_WAITING_BYTES = 2 * 2**30
 

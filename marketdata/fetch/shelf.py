@@ -3,12 +3,12 @@
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from marketdata.fetch.archive import Archive
 from marketdata.fetch.errors import ArchiveError, ArchiveMissing
 from marketdata.fetch.spans import WantedSeries
+from marketdata.fetch.waiting import run_all
 
 N_ASKING = 6
 
@@ -66,8 +66,8 @@ class Shelf:
         found = re.compile(re.escape(stem) + ("([0-9]{4}-[0-9]{2})" if is_monthly else "([0-9-]{10})") + r"\.zip")
         after = "" if is_monthly else f"{stem}{first}"
         try:
-            for listed in self._archive.list_files(folder.prefix, after):
-                self._on_wait()
+            [files] = run_all(lambda key: list(self._archive.list_files(folder.prefix, key)), [after], 1, self._on_wait)
+            for listed in files:
                 if match := found.fullmatch(listed.key):
                     self._known[match[1]] = ArchiveFile(listed.key, match[1], listed.n_bytes)
         except ArchiveError as error:
@@ -90,13 +90,7 @@ class Shelf:
             except ArchiveMissing:
                 return None
 
-        pool = ThreadPoolExecutor(N_ASKING, thread_name_prefix="ask")
-        try:
-            for period, file in zip(periods, pool.map(ask, periods), strict=True):
-                self._known[period] = file
-                self._on_wait()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._known |= zip(periods, run_all(ask, periods, N_ASKING, self._on_wait), strict=True)
 
 
 def day_periods(days: Iterable[dt.date]) -> list[str]:

@@ -276,3 +276,15 @@ class TestRealFiles:
         call_command("fetch_candles", *args, stdout=out)
         assert coverage_of().n_rows == 4 * 1440
         assert coverage_of("funding").n_rows > 93
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_a_fetch_can_be_cancelled_while_it_asks_what_there_is(archive, monkeypatch, lists):
+    archive.lists = lists
+    [key] = serve(archive, "2025-01")
+    archive.faults[""] = ["stall"] if lists else []
+    archive.faults[f"{key}.CHECKSUM"] = ["stall"]
+    monkeypatch.setattr(Pulse, "enter", lambda self, stage: IngestJob.objects.all().request_cancel())
+    started = time.monotonic()
+    assert fail("BTCUSDT", "--from", "2025-01", "--to", "2025-01") == "Cancelled."
+    assert time.monotonic() - started < 3
