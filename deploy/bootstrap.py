@@ -87,6 +87,10 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
         script("-m", "tests.chaos"),
         "kill anything of a loaded throw-away site at random: --kills, --db, --seed",
     ),
+    "chaos-ingest": (
+        script("-m", "tests.marketdata.kill_drill"),
+        "kill importers at random and read what is left: --kills, --db, --seed",
+    ),
     "check": (check, "format, lint, types, imports, sizes, migrations, deployment settings"),
     "format": (format_code, "rewrite the code in the house format"),
     "lint": (lambda _: check(["lint"]), "only the lint rules"),

@@ -1,13 +1,18 @@
 """Copies on a host: bounded, checked, and gone at any time without harm."""
 
+import json
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 from marketdata.store import CandleStore, HostCache
 from marketdata.store.publishing import delete_temporaries
 from tests.marketdata.candle_makers import JANUARY_MS, make_candles
 from tests.marketdata.disks import files_in
 
+ROOT = Path(__file__).resolve().parents[2]
 YEAR = 365 * 86_400_000
 
 
@@ -74,3 +79,31 @@ def test_only_old_leftovers_of_writers_are_removed(tmp_path):
     assert delete_temporaries(tmp_path, 3_600, is_dry=True) == ["ab/.old.tmp"]
     assert delete_temporaries(tmp_path, 3_600) == ["ab/.old.tmp"]
     assert files_in(tmp_path) == ["ab/.new.tmp"]
+
+
+READER = """
+import json, sys
+from pathlib import Path
+from marketdata.store import CandleStore, HostCache, SegmentRef
+
+folder, max_bytes, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+refs = [SegmentRef(*fields) for fields in json.loads(sys.argv[4])]
+store = CandleStore(folder, cache=HostCache(folder / "cache", max_bytes))
+for i in range(40):
+    at = (seed * 7 + i) % len(refs)
+    rows = store.read_candles(refs[at : at + 3])
+    assert len(rows) == 500 * len(refs[at : at + 3]), len(rows)
+"""
+
+
+def test_processes_share_the_cache_and_evict_under_each_other(tmp_path):
+    store = store_of(tmp_path, 10**9)
+    refs = [store.publish(make_candles(500, first_ms=JANUARY_MS + i * YEAR)) for i in range(12)]
+    fields = json.dumps([[ref.sha256, ref.n_rows, ref.first_ms, ref.last_ms] for ref in refs])
+    readers = [
+        subprocess.Popen([sys.executable, "-c", READER, str(tmp_path), "150000", str(seed), fields], cwd=ROOT)
+        for seed in range(3)
+    ]
+    assert [reader.wait(60) for reader in readers] == [0, 0, 0]
+    assert sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.arrow")) <= 1.06 * 150_000
+    assert not list((tmp_path / "cache").rglob("*.tmp"))
