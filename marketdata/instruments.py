@@ -1,6 +1,7 @@
 """Instruments and their dated rules as rows: from the bundled defaults, or inferred where nothing is known."""
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import asdict
 
 import numpy as np
@@ -49,12 +50,18 @@ def load_instruments() -> int:
     return n_written
 
 
+def load_defaults_of(wanted: Collection[tuple[str, str]]) -> None:
+    """Write the bundled rules, if one of these (market, symbol) has some and is not held."""
+    bundled = {(row.market, row.symbol) for row in load_default_instruments()} & set(wanted)
+    held = set(Instrument.objects.shared().values_list("market", "symbol")) if bundled else set()
+    if bundled - held:
+        load_instruments()
+
+
 def ensure_instrument(market: str, symbol: str, candles: CandleArrays | None = None) -> Instrument:
     """The row of an instrument: held, else from the defaults, else with tick and step read off trade candles."""
+    load_defaults_of([(market, symbol)])
     held = Instrument.objects.shared().filter(market=market, symbol=symbol).first()
-    if held is None and any((row.market, row.symbol) == (market, symbol) for row in load_default_instruments()):
-        load_instruments()
-        held = Instrument.objects.get(market=market, symbol=symbol)
     if held is None:
         base, quote = split_symbol(symbol)
         held = Instrument.objects.create(market=market, symbol=symbol, base_asset=base, quote_asset=quote)
@@ -106,6 +113,8 @@ def choose_rules(instrument: Instrument, day: dt.date) -> InstrumentRules:
         rules_as_of=filters.valid_from.isoformat(),
         tiers=tuple(TierRow.from_json(tier) for tier in tier_set.tiers) if tier_set else (),
         tiers_as_of=tier_set.valid_from.isoformat() if tier_set else "",
+        rules_source=filters.source,
+        tiers_source=tier_set.source if tier_set else "",
     )
 
 

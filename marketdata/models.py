@@ -63,6 +63,12 @@ class Instrument(models.Model):
     symbol = models.CharField(max_length=32)
     base_asset = models.CharField(max_length=16)
     quote_asset = models.CharField(max_length=16)
+    onboarded_on = models.DateField(
+        null=True, blank=True, help_text="The first day on the exchange (UTC); empty: not known."
+    )
+    delisted_on = models.DateField(
+        null=True, blank=True, help_text="The day of the delivery or the end of trading; empty: none is known."
+    )
 
     objects = InstrumentQuerySet.as_manager()
 
@@ -81,6 +87,12 @@ class Instrument(models.Model):
                 condition=Q(owner__isnull=True) & ~Q(symbol__endswith=PRIVATE_SUFFIX)
                 | Q(owner__isnull=False, symbol__endswith=PRIVATE_SUFFIX),
                 name="marketdata_instrument_private_iff_suffix",
+            ),
+            models.CheckConstraint(
+                condition=Q(delisted_on__gte=models.F("onboarded_on"))
+                | Q(delisted_on__isnull=True)
+                | Q(onboarded_on__isnull=True),
+                name="marketdata_instrument_days_in_order",
             ),
         ]
 

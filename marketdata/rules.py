@@ -21,7 +21,10 @@ class TierRow:
 
 @dataclass(frozen=True, slots=True)
 class InstrumentRules:
-    """The rules of one symbol for one run. `tiers` is empty on spot; the dates are ISO days."""
+    """The rules of one symbol for one run. `tiers` is empty on spot; the dates are ISO days.
+
+    The sources are empty in runs of before they were kept.
+    """
 
     market: str
     symbol: str
@@ -33,9 +36,17 @@ class InstrumentRules:
     rules_as_of: str
     tiers: tuple[TierRow, ...] = ()
     tiers_as_of: str = ""
+    rules_source: str = ""
+    tiers_source: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "tiers": [asdict(tier) for tier in self.tiers]}
+
+    def describe(self) -> dict[str, Any]:
+        """All but the tiers themselves: what a summary says."""
+        facts = asdict(self)
+        n_tiers = len(facts.pop("tiers"))
+        return {**facts, "n_tiers": n_tiers}
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Self:

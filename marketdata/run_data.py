@@ -118,14 +118,17 @@ class RunData:
 
 
 def name_data(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Of stored run data: its revision, and of each symbol the series and, of built bars, the timeframe they are of."""
-    sources = []
+    """Of stored run data: its revision, and of each symbol the series, of built bars the timeframe they are of, and the
+    exchange's rules with their days and sources."""
+    sources, rules = [], []
     for symbol in raw.get("symbols", ()):
-        files = SymbolData.from_json(symbol).bar_files
+        data = SymbolData.from_json(symbol)
+        files = data.bar_files
+        rules.append(data.rules.describe())
         built_from = files.source_timeframe if files.is_built else None
         name = {"symbol": symbol["rules"]["symbol"], "series": symbol["series_name"]}
         sources.append({**name, "built_from": built_from})
-    return {"sources": sources, "data_revision": raw.get("data_revision", "")}
+    return {"sources": sources, "rules": rules, "data_revision": raw.get("data_revision", "")}
 
 
 def compute_data_revision(symbols: Iterable[SymbolData]) -> str:

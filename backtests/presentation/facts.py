@@ -105,12 +105,13 @@ def list_data_facts(report: RunReport) -> list[Fact]:
             (
                 f"{name} filters",
                 f"tick {format_price(rules['tick_size'])}, step {format_qty(rules['step_size'])}, at least "
-                f"{format_qty(rules['min_qty'])} and {format_number(rules['min_notional'], 0)}; {rules['rules_as_of']}",
+                f"{format_qty(rules['min_qty'])} and {format_number(rules['min_notional'], 0)}; "
+                f"{_say_source(rules, 'rules')}",
             ),
         ]
         if rules["tiers"]:
             n_tiers, fee = len(rules["tiers"]), format_rate(rules["liquidation_fee_rate"])
-            text = f"{n_tiers} tiers as of {rules['tiers_as_of']}, liquidation fee {fee}"
+            text = f"{n_tiers} tiers, liquidation fee {fee}; {_say_source(rules, 'tiers')}"
             facts.append((f"{name} margin tiers", text))
         if finer := symbol.get("fine_timeframe"):
             source = symbol.get("fine_source_timeframe") or finer
@@ -119,6 +120,11 @@ def list_data_facts(report: RunReport) -> list[Fact]:
         if rules["tiers"]:
             facts.append((f"{name} mark price", _say_mark(symbol, report)))
     return facts
+
+
+def _say_source(rules: dict[str, Any], name: str) -> str:
+    source = rules.get(f"{name}_source", "")  # older runs kept none
+    return f"as of {rules[f'{name}_as_of']}" + (f" ({source})" if source else "")
 
 
 def _say_bars(symbol: dict[str, Any]) -> str:

@@ -52,7 +52,7 @@ def read_packed(path: Path) -> PackedFile:
     Raises IngestError: unreadable, not_a_file, too_large, changed, empty, wrong_checksum, bad_checksum_file.
     """
     is_packed = not path.name.lower().endswith(".csv")
-    data = _read_regular(path, MAX_PACKED_BYTES if is_packed else MAX_TEXT_BYTES)
+    data = read_regular(path, MAX_PACKED_BYTES if is_packed else MAX_TEXT_BYTES)
     if not data:
         raise IngestError("empty", f"{path.name} is empty. Fetch it again.")
     sha256 = hashlib.sha256(data).hexdigest()
@@ -74,7 +74,7 @@ def unpack(packed: PackedFile) -> SourceFile:
     return SourceFile(packed.name, packed.sha256, text)
 
 
-def _read_regular(path: Path, limit: int) -> bytes:
+def read_regular(path: Path, limit: int) -> bytes:
     """The bytes of a regular file: a pipe or a device may never answer, or never end."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # without O_NONBLOCK a pipe waits
@@ -165,7 +165,7 @@ def _check_checksum(path: Path, sha256: str) -> None:
     beside = path.with_name(f"{path.name}.CHECKSUM")
     if not beside.exists():
         return
-    line = _read_regular(beside, MAX_CHECKSUM_BYTES).decode("utf-8", "replace")
+    line = read_regular(beside, MAX_CHECKSUM_BYTES).decode("utf-8", "replace")
     if parse_checksum(line, path.name) != sha256:
         says = f"{path.name} does not match {beside.name}: it is damaged or was changed. Fetch both again."
         raise IngestError("wrong_checksum", says)

@@ -102,7 +102,7 @@ def test_reproducibility_has_hashes_rules_with_dates_and_the_command(owner_clien
     assert finished.result_hash in page
     assert finished.data_revision in page
     assert finished.strategy_version.sha256 in page
-    assert "tiers as of" in page
+    assert "tiers, liquidation fee" in page
     assert "run_backtest strategy.py --market usdm --symbol BTCUSDT --timeframe 1h --from 2025-01-01" in page
 
 

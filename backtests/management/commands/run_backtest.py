@@ -123,6 +123,9 @@ class Command(BaseCommand):
             if source["built_from"]:
                 text = f"{report.request.timeframe} bars built from {source['built_from']} candles"
                 lines.append(f"{source['symbol']}: {text} ({source['series']})")
+        for rules in report.summary()["rules"]:
+            tiers = f", {rules['n_tiers']} margin tiers of {rules['tiers_as_of']}" if rules["n_tiers"] else ""
+            lines.append(f"{rules['symbol']}: order filters of {rules['rules_as_of']}{tiers}")
         for name in SHOWN_METRICS:
             metric, benchmark = report.metrics.get(name), report.benchmark.get(name)
             if metric is not None:
