@@ -19,7 +19,7 @@ STAGES = {
 STAGE_WORDS = {
     "queued": "Waiting for a free worker",
     "loading": "Reading the candles",
-    "warming_up": "Starting and warming up the strategy",
+    "warming_up": "Warming up the strategy",
     "running": "Running the strategy",
     "replaying": "Replaying the orders",
     "metrics": "Computing the metrics and saving the result",

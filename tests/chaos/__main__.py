@@ -5,6 +5,7 @@ The site is thrown away afterwards: its home and its database are made here and 
 
 import argparse
 import random
+import signal
 import sys
 import time
 import uuid
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 from tests.chaos.throwaway_site import find_marked, free_socket, throwaway_site
 
 SECOND_HOST_AHEAD_S = 600.0
+DRILLS = ("cancel", "recovery", "poison", "restarts", "outages", "fairness", "locks")
 
 
 def read_arguments() -> argparse.Namespace:
@@ -21,15 +23,46 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--db", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--every", type=float, default=3.0, help="seconds between kills, on average")
+    parser.add_argument("--drill", choices=sorted(DRILLS), help="instead: do this, and say how long it took")
+    parser.add_argument("--times", type=int, help="how often a drill does it (of locks: seconds)")
     return parser.parse_args()
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing of it stays behind
     arguments = read_arguments()
     mark = uuid.uuid4().hex
-    print(f"seed {arguments.seed}, {arguments.kills} kills on {arguments.db}", flush=True)
+    what = arguments.drill or f"{arguments.kills} kills"
+    print(f"seed {arguments.seed}, {what} on {arguments.db}", flush=True)
     with throwaway_site(arguments.db, mark) as site:
-        return run_chaos(site, mark, arguments)
+        return run_drill(site, mark, arguments) if arguments.drill else run_chaos(site, mark, arguments)
+
+
+def run_drill(site, mark: str, arguments: argparse.Namespace) -> int:
+    from backtests.models import BacktestRun
+    from tests.chaos.drills import TIMES, Drill
+    from tests.chaos.host import Host
+    from tests.chaos.load import Load, wait_until
+    from tests.chaos.verdict import judge, note_ends
+
+    note_ends()
+    with free_socket() as listener:
+        host = Host(site, "a", listener=listener)
+        try:
+            host.start()
+            load = Load(arguments.seed)
+            load.run_undisturbed()
+            drill = Drill(site, host, load, arguments.times or TIMES[arguments.drill])
+            getattr(drill, arguments.drill)()
+            wait_until(lambda: not BacktestRun.objects.active().exists(), 120, "the last runs")
+        finally:
+            host.processes()
+            host.stop()
+    verdict = judge(load)
+    problems = [*drill.problems, *verdict.lost, *verdict.doubled, *verdict.wrong, *verdict.orphans]
+    problems += [*host.survivors(), *(f"process {pid}" for pid in find_marked(mark))]
+    print(f"{verdict.n_runs} runs; problems: {len(problems)}" + "".join(f"\n    {line}" for line in problems[:10]))
+    return 1 if problems else 0
 
 
 def run_chaos(site, mark: str, arguments: argparse.Namespace) -> int:

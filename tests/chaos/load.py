@@ -62,22 +62,25 @@ class Load:
     cancelled: set[str] = field(default_factory=set)
     expected: dict[tuple[str, str], str] = field(default_factory=dict)
     n_refused: int = 0
+    cancels_any: bool = False  # a drill cancels whatever it likes
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
         build_candles()
-        self._users = [User.objects.create_user(f"user{i}@example.org", "correct horse") for i in range(self.n_users)]
-        for user in self._users:
+        self.users = [User.objects.create_user(f"user{i}@example.org", "correct horse") for i in range(self.n_users)]
+        for user in self.users:
             for name, source in SOURCES.items():
                 build_version(user, source, name)
 
     def run_undisturbed(self) -> None:
         """Every distinct request once, while nothing is killed."""
         runs = {
-            (name, span[0]): self._request(self._users[i % self.n_users], name, span)
+            (name, span[0]): self.request(self.users[i % self.n_users], name, span)
             for i, (name, span) in enumerate((name, span) for name in SOURCES for span in SPANS)
         }
-        wait_until(lambda: not BacktestRun.objects.active().exists(), 180, "undisturbed runs")
+        wait_until(
+            lambda: not BacktestRun.objects.active().exists(), 600, "undisturbed runs"
+        )  # kernels may have to be compiled
         for key, run_id in runs.items():
             run = BacktestRun.objects.get(pk=run_id)
             assert run.status == "succeeded", run.failure
@@ -86,10 +89,10 @@ class Load:
     def go_on(self) -> None:
         """What the users do in one moment. A database that is away refuses them, and may or may not have taken it."""
         try:
-            for user in self._users:
+            for user in self.users:
                 if BacktestRun.objects.visible_to(user).active().count() < PER_USER:
                     name, span = self._random.choice(list(SOURCES)), self._random.choice(SPANS)
-                    self.requested.add(str(self._request(user, name, span)))
+                    self.requested.add(str(self.request(user, name, span)))
             if self._random.random() < 0.004:
                 active = list(BacktestRun.objects.active().order_by("id"))
                 if active:
@@ -100,7 +103,7 @@ class Load:
             self.n_refused += 1
             connection.close()
 
-    def _request(self, user: User, name: str, span: tuple[str, str]) -> Any:
+    def request(self, user: User, name: str, span: tuple[str, str]) -> Any:
         version = StrategyVersion.objects.get(strategy__owner=user, strategy__name=name)
         raw = {"market": "usdm", "symbol": "BTCUSDT", "timeframe": "1h", "from": span[0], "to": span[1]}
         return services.request_run(user, raw, strategy_version=version).pk

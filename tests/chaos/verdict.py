@@ -75,11 +75,12 @@ def judge(load: Load) -> Verdict:
 
 def _find_problem(run: BacktestRun, load: Load) -> str:
     if run.status == "cancelled":
-        return "" if str(run.pk) in load.cancelled else "was cancelled, and nobody asked for it"
+        return "" if str(run.pk) in load.cancelled or load.cancels_any else "was cancelled, and nobody asked for it"
     if run.status == "failed":
         return "" if run.n_lost >= MAX_LOST else f"failed with {run.failure}"
     first_day = dt.datetime.fromtimestamp(run.from_ms / 1000, dt.UTC).date().isoformat()
-    if run.result_hash != load.expected[run.strategy_version.strategy.name, first_day]:
+    expected = load.expected.get((run.strategy_version.strategy.name, first_day))
+    if expected and run.result_hash != expected:
         return "has another result than the undisturbed one"
     facts, _ = artifacts.load(artifacts.folder_of(run.artifact_dir))
     return "" if facts["result_hash"] == run.result_hash else "names files of another result"
