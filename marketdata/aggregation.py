@@ -22,16 +22,20 @@ MAX_WHOLE = 2.0**53  # whole numbers below are exact in float64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BuiltCandles:
-    """Columns of n built candles by name, open_ms among them, and how many rows each was built from."""
+    """Columns of n built candles by name, open_ms among them; how many rows each was built from, and how many of those
+    are without trades (0 where volume is not among the columns)."""
 
     columns: dict[str, NDArray[Any]]
     n_rows: IntArray
+    n_idle: IntArray
 
     def __len__(self) -> int:
         return len(self.n_rows)
 
     def take(self, rows: slice) -> "BuiltCandles":
-        return BuiltCandles({name: column[rows] for name, column in self.columns.items()}, self.n_rows[rows])
+        return BuiltCandles(
+            {name: column[rows] for name, column in self.columns.items()}, self.n_rows[rows], self.n_idle[rows]
+        )
 
 
 def build_candles(columns: Mapping[str, NDArray[Any]], timeframe: str) -> BuiltCandles:
@@ -46,7 +50,16 @@ def build_candles(columns: Mapping[str, NDArray[Any]], timeframe: str) -> BuiltC
     for name, column in columns.items():
         if name != "open_ms":
             built[name] = _BUILD[name](column, firsts) if len(firsts) else column[:0]
-    return BuiltCandles(built, n_rows)
+    is_idle = columns["volume"] == 0 if "volume" in columns else np.empty(0, np.bool_)
+    n_idle = np.add.reduceat(is_idle, firsts, dtype=np.int64) if bool(np.any(is_idle)) else np.zeros_like(n_rows)
+    return BuiltCandles(built, n_rows, n_idle)
+
+
+def hold_candles(columns: dict[str, NDArray[Any]]) -> BuiltCandles:
+    """Held candles in the same form, each its own only row."""
+    n_rows = np.ones(len(columns["open_ms"]), np.int64)
+    is_idle = columns["volume"] == 0 if "volume" in columns else n_rows == 0
+    return BuiltCandles(columns, n_rows, is_idle.astype(np.int64))
 
 
 def find_candles(open_ms: IntArray, timeframe: str) -> tuple[IntArray, IntArray]:

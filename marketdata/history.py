@@ -3,13 +3,13 @@
 import datetime as dt
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from accounts.models import User
-from marketdata.aggregation import BuiltCandles
+from marketdata.aggregation import BuiltCandles, hold_candles
 from marketdata.choosing import find_files
 from marketdata.coverage import SeriesCoverage, catalogue
 from marketdata.errors import HistoryError
@@ -138,7 +138,8 @@ def _read_window(series: Series, timeframe: str, from_ms: int, to_ms: int) -> Bu
         return read_timeframe(store, files, COLUMNS, from_ms, to_ms)
     columns = store.read_columns(COLUMNS, files.refs, from_ms, to_ms)
     open_ms = columns["open_ms"]
-    return BuiltCandles(columns, is_on_grid(timeframe, open_ms, grid_phase_ms(timeframe, open_ms)).astype(np.int64))
+    fits = is_on_grid(timeframe, open_ms, grid_phase_ms(timeframe, open_ms))
+    return replace(hold_candles(columns), n_rows=fits.astype(np.int64))
 
 
 def _parse_moment(name: str, text: str) -> int:

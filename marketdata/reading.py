@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from marketdata.aggregation import BuiltCandles, build_candles
+from marketdata.aggregation import BuiltCandles, build_candles, hold_candles
 from marketdata.arrays import IntArray
 from marketdata.store import CandleSource, SegmentRef
 from marketdata.timeframes import DAY_MS, TIMEFRAME_MS, grid_phase_ms, is_on_grid, last_close_ms, next_open_ms
@@ -71,8 +71,7 @@ def read_timeframe(
     from_ms, to_ms = files.clip(from_ms, to_ms)
     left_out: list[IntArray] = [] if off_grid is None else off_grid
     if not files.is_built:
-        columns = _on_grid(store.read_columns(names, files.refs, from_ms, to_ms), files.timeframe, left_out)
-        return BuiltCandles(columns, np.ones(len(columns["open_ms"]), np.int64))
+        return hold_candles(_on_grid(store.read_columns(names, files.refs, from_ms, to_ms), files.timeframe, left_out))
     parts: list[BuiltCandles] = []
     rest: Columns = {}
     for ref in files.refs:
@@ -106,8 +105,9 @@ def _split_last(rows: Columns, timeframe: str) -> tuple[Columns, Columns]:
 
 def _join(names: Sequence[str], parts: list[BuiltCandles]) -> BuiltCandles:
     if not parts:
-        return BuiltCandles({name: np.empty(0) for name in names}, np.empty(0, np.int64))
+        return hold_candles({name: np.empty(0) for name in names})
     if len(parts) == 1:
         return parts[0]
     columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in names}
-    return BuiltCandles(columns, np.concatenate([part.n_rows for part in parts]))
+    n_rows, n_idle = (np.concatenate(counts) for counts in zip(*((p.n_rows, p.n_idle) for p in parts), strict=True))
+    return BuiltCandles(columns, n_rows, n_idle)

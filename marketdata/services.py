@@ -157,6 +157,7 @@ def _count_bars(
     n_cut = files.count_cut(span.from_ms, span.to_ms)
     n_off_grid = sum(int(np.count_nonzero(stamps >= whole[0])) for stamps in off_grid)
     n_idle = int(np.count_nonzero(built.columns["volume"][in_span] == 0))
+    n_part_idle = int(np.count_nonzero(built.n_idle[in_span])) - n_idle
     n_incomplete = int(np.count_nonzero(built.n_rows[in_span] < files.n_per_candle))
     n_warmup_missing = (span.from_ms - span.warmup_from_ms) // length_ms - int(np.count_nonzero(~in_span))
     source = files.source_timeframe
@@ -167,6 +168,7 @@ def _count_bars(
         (n_incomplete, "incomplete_bars", f"{lacks}: they are built from the others."),
         (n_off_grid, "off_grid", f"{n_off_grid} candles of {symbol} open off the {source} grid: left out."),
         (n_idle, "no_trade_bars", f"{n_idle} bars of {symbol} are without trades: no order fills on them."),
+        (n_part_idle, "part_idle_bars", f"{n_part_idle} bars of {symbol} hold {source} candles without trades."),
         (n_warmup_missing, "short_warmup", f"{symbol} lacks {n_warmup_missing} of the warm-up bars asked for."),
     ):
         if n > 0:

@@ -123,6 +123,16 @@ def test_a_bar_without_any_trade_stays_one():
     assert "1 bars of BTCUSDT are without trades" in next(w.message for w in data.warnings if w.code == "no_trade_bars")
 
 
+def test_bars_that_hold_an_outage_are_counted():
+    rows = make_candles(31 * 1440, "1m")
+    is_idle = (rows.open_ms >= JANUARY_MS + 6 * DAY + HOUR // 2) & (rows.open_ms < JANUARY_MS + 6 * DAY + 3 * HOUR)
+    hold(type(rows)(**rows.columns() | {"volume": np.where(is_idle, 0.0, rows.volume)}), "1m")
+    data, _ = feed_of()
+    said = {warning.code: warning.message for warning in data.warnings}
+    assert said["no_trade_bars"].startswith("2 bars of BTCUSDT")
+    assert said["part_idle_bars"] == "1 bars of BTCUSDT hold 1m candles without trades."
+
+
 def test_symbols_built_from_different_series_share_a_timeline():
     hold(make_candles(31 * 1440, "1m"), "1m")
     hold(make_candles(31 * 288, "5m", price=50.0), "5m", "ETHUSDT")
