@@ -18,6 +18,11 @@ class WorkerPoolQuerySet(models.QuerySet["WorkerPool"]):
         """How many runs all pools that are alive can make at the same time."""
         return self.alive().aggregate(n=Sum("n_workers"))["n"] or 0
 
+    def find_other_host(self, host: str) -> str:
+        """The name of another host with a pool that is alive; empty when there is none."""
+        name = self.alive().exclude(name__startswith=f"{host}:").values_list("name", flat=True).first()
+        return name.rpartition(":")[0] if name else ""
+
     def beat(self, name: str, n_workers: int) -> None:
         """Say that this pool is there, by the database's clock."""
         if not self.filter(name=name).update(n_workers=n_workers, seen_at=Now()):

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
+from backtests.models import WorkerPool
 from backtests.operations import service_manager
 from backtests.operations.processes import children, descendants, read_processes
 from backtests.operations.serve import ServeError, listen
@@ -229,4 +231,13 @@ def test_a_database_that_is_behind_is_refused_before_anything_starts(monkeypatch
         "backtests.management.commands.serve.MigrationExecutor.migration_plan", lambda *args: ["something"]
     )
     with pytest.raises(CommandError, match="not up to date"):
+        call_command("serve")
+
+
+@pytest.mark.django_db
+def test_a_second_machine_on_sqlite_is_refused():
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL is for several machines")
+    WorkerPool.objects.beat("another.example.org:1", 2)
+    with pytest.raises(CommandError, match=r"another\.example\.org works on this SQLite database"):
         call_command("serve")

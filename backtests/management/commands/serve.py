@@ -1,6 +1,7 @@
 """Runs the whole site on this machine: web server, worker, reaper."""
 
 import os
+import socket
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from backtests.models import WorkerPool
 from backtests.operations.serve import ServeError, Supervisor, cluster_unit, listen, web_unit
 
 
@@ -53,12 +55,19 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _check_database(self) -> None:
+        other = ""
         try:
             executor = MigrationExecutor(connection)
             has_news = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+            if not has_news and connection.vendor == "sqlite":
+                other = WorkerPool.objects.find_other_host(socket.gethostname())
         except DatabaseError as error:
             raise CommandError(f"The database does not answer: {error}".strip()) from error
         finally:
             connection.close()
         if has_news:
             raise CommandError("The database is not up to date. Run `make setup`, or `manage.py migrate`, first.")
+        if other:
+            raise CommandError(
+                f"{other} works on this SQLite database. Two machines need PostgreSQL: set DATABASE_URL."
+            )
