@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from accounts.models import User
 from accounts.quotas import limits_of
@@ -24,6 +24,7 @@ from marketdata.services import DataUnavailable, resolve_run_data
 from strategies.models import StrategyVersion
 from strategies.params import ParamError, ParamSpec, read_warmup_bars, resolve_params
 
+FULL = "The site has no room left on its disk, so nothing was queued. Try again later, or tell the operator."
 MAX_BARS = 6_000_000  # all symbols, warm-up and finer bars together: eleven years of 1m of one symbol
 
 
@@ -41,11 +42,16 @@ def request_run(user: User, raw: Mapping[str, Any], *, strategy_version: Strateg
     """
     raw = fill_warmup(raw, strategy_version.source)
     request, run_data = resolve_request(raw, strategy_version.param_schema, user)
-    with transaction.atomic():
-        _check_quota(user)
-        run = create_run(user, request, run_data, strategy_version)
-        # Row first, then queue. If the queue does not answer, the row waits for the reaper.
-        transaction.on_commit(dispatcher.dispatch_quietly)
+    try:
+        with transaction.atomic():
+            _check_quota(user)
+            run = create_run(user, request, run_data, strategy_version)
+            # Row first, then queue. If the queue does not answer, the row waits for the reaper.
+            transaction.on_commit(dispatcher.dispatch_quietly)
+    except OperationalError as error:
+        if not _is_full(error):
+            raise
+        raise RequestError("", "storage_full", FULL) from error
     return run
 
 
@@ -147,6 +153,11 @@ def _find_version(user: User, strategy_id: Any, number: Any) -> StrategyVersion:
             "unknown_version",
             f"{reprlib.repr(number)} is not a version of this strategy; the latest is {latest.number}.",
         ) from None
+
+
+def _is_full(error: OperationalError) -> bool:
+    """SQLite says so in words, PostgreSQL by a code."""
+    return "full" in str(error) or getattr(error.__cause__, "sqlstate", "") == "53100"
 
 
 def _check_size(request: RunRequest) -> None:

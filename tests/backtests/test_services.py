@@ -1,6 +1,9 @@
 """Requesting, cancelling and deleting runs: what is refused, with which words, and what is left behind."""
 
+from contextlib import contextmanager
+
 import pytest
+from django.db import connection
 
 from backtests import artifacts, services
 from backtests.engine.errors import RequestError
@@ -197,3 +200,34 @@ def test_deleting_a_deleted_run_is_no_error(owner):
     run = build_run(owner, status="failed")
     services.delete_run(run)
     services.delete_run(run)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_without_room_refuses_with_a_reason_and_works_again_when_there_is_some(owner, candles, messages):
+    if connection.vendor != "sqlite":
+        pytest.skip("only SQLite can be told how large it may get")
+    version = build_version(owner)
+    services.request_run(owner, GOOD, strategy_version=version)
+    with limited_database():
+        for _ in range(40):  # its last page has room for a few
+            try:
+                services.request_run(owner, GOOD, strategy_version=version)
+            except RequestError as error:
+                refused = error
+                break
+    assert refused.code == "storage_full"
+    n_before = BacktestRun.objects.count()
+    services.request_run(owner, GOOD, strategy_version=version)
+    assert BacktestRun.objects.count() == n_before + 1
+
+
+@contextmanager
+def limited_database():
+    """As on a full disk: the file gets no further page."""
+    with connection.cursor() as cursor:
+        pages = cursor.execute("PRAGMA page_count").fetchone()[0]
+        cursor.execute(f"PRAGMA max_page_count = {pages}")
+        try:
+            yield
+        finally:
+            cursor.execute("PRAGMA max_page_count = 1073741823")

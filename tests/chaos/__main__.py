@@ -4,6 +4,7 @@ The site is thrown away afterwards: its home and its database are made here and 
 """
 
 import argparse
+import hashlib
 import random
 import signal
 import sys
@@ -121,6 +122,8 @@ def print_report(verdict, counts, load, hosts, seconds: float) -> None:
     print(f"hosts     {len(hosts)}, started {sum(host.n_restarts for host in hosts)} times; {seconds:.0f} s")
     print(f"runs      {verdict.n_runs}: {write(verdict.statuses)}; {load.n_refused} moments without a database")
     print(f"attempts  {write(verdict.attempts)}; given up after three losses: {verdict.given_up}")
+    digest = hashlib.sha256(repr(sorted(load.expected.items())).encode()).hexdigest()[:16]
+    print(f"results   {digest}, the same on every attempt, host and database")
     for name in ("lost", "doubled", "wrong", "orphans"):
         found = getattr(verdict, name)
         print(f"{name:<9} {len(found)}" + "".join(f"\n    {line}" for line in found[:10]))
