@@ -18,6 +18,7 @@ MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 READ_BYTES = 256 * 1024
 TICK_S = 0.1
 PROGRESS_EVERY_S = 0.5
+START_PATIENCE_S = 60.0  # until the libraries are loaded, on a machine with too much to do
 GRACE_S = 0.3  # after its last word, for its last output and the true cause of its death
 
 
@@ -32,6 +33,7 @@ class Overseer:
         self._limits = limits
         self._tick = tick  # called often with None, twice a second with the progress; False: stop
         self._started_s = started_s
+        self._handed_over_s: float | None = None  # when the child had its job, and had shut the jail
         self._first_bar_s: float | None = None
         self._next_progress_s = started_s
         self._output = bytearray()
@@ -53,7 +55,11 @@ class Overseer:
                 ending = self._watch(selector)
             finally:
                 code = self._child.reap()
-        if ending is None:
+        if ending is None and not self._intake.is_started:
+            said = "".join(self.output.splitlines()[-1:])[-500:]
+            message = f"The run's process ended before the strategy began (exit code {code}). {said}".strip()
+            ending = Ending(failure=Failure("internal", message, log_tail=self._log_tail()))
+        elif ending is None:
             death = Death(code, self.used, self.output, self._log_tail())
             ending = Ending(failure=explain_death(death, self._limits))
         first_bar_s = self._first_bar_s or time.monotonic()
@@ -67,7 +73,6 @@ class Overseer:
 
     def _watch(self, selector: selectors.BaseSelector) -> Ending | None:
         """None: it died without a last word."""
-        deadline_s = self._started_s + self._limits.run_wall_clock_s
         try:
             while True:
                 for key, _ in selector.select(TICK_S):
@@ -76,7 +81,7 @@ class Overseer:
                 if self._intake.done is not None or self._intake.error is not None:
                     self._drain(selector, GRACE_S)
                     return self._last_word()
-                if time.monotonic() > deadline_s:
+                if time.monotonic() > self._deadline_s():
                     return Ending(failure=self._time_out(selector))
                 if not self._tick(self._progress_if_due()):
                     return Ending(is_cancelled=True)
@@ -86,6 +91,12 @@ class Overseer:
                     return self._last_word()
         except Violation as violation:
             return Ending(failure=Failure(violation.code, violation.message, log_tail=self._log_tail()))
+
+    def _deadline_s(self) -> float:
+        """The wall clock runs while the strategy runs; for starting there is a patience of its own."""
+        if self._handed_over_s is None:
+            return self._started_s + START_PATIENCE_S
+        return self._handed_over_s + self._limits.run_wall_clock_s
 
     def _read(self, pipe: Any, selector: selectors.BaseSelector) -> bool:
         """One piece. False at its end. Raises Violation."""
@@ -97,6 +108,8 @@ class Overseer:
             return False
         if pipe is self._child.frames:
             self._intake.feed(data)
+            if self._handed_over_s is None and self._intake.is_started:
+                self._handed_over_s = time.monotonic()
             if self._first_bar_s is None and self._intake.progress is not None:
                 self._first_bar_s = time.monotonic()
             return True
@@ -147,7 +160,9 @@ class Overseer:
 
     def _time_out(self, selector: selectors.BaseSelector) -> Failure:
         """Ask it where it is (faulthandler answers even out of an endless loop), then give up on it."""
-        elapsed_s = time.monotonic() - self._started_s
+        if self._handed_over_s is None:
+            return Failure("internal", f"The run's process was not ready within {START_PATIENCE_S:g} s.")
+        elapsed_s = time.monotonic() - self._handed_over_s
         self._child.ask_where()
         with suppress(Violation):
             self._drain(selector, GRACE_S)

@@ -128,7 +128,7 @@ def start_child(layers: Layers, cache_dir: Path) -> Child:
 
     It ends when the thread that started it ends: start it from one that lives as long as the run.
     """
-    uid = give_uid()
+    uid = give_uid() if layers.uid is None else layers.uid
     trees = find_trees(layers, cache_dir)
     with ExitStack() as theirs, ExitStack() as ours:
         job_file = JobFile()

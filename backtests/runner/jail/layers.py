@@ -33,6 +33,7 @@ class Layers:
     has_bubblewrap: bool
     has_landlock: bool
     has_seccomp: bool
+    uid: int | None = None  # the child's user, where root chooses it; None: one of its own each time
 
     @property
     def inner(self) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Attacks on the jail: read from a file, run through the real entry point, judged from outside."""
