@@ -20,6 +20,7 @@ from checkout import Refusal, find_home, home_environment, make_folder, run_pyth
 from environment import ensure_environment
 from locks import remake_locks
 from peers import bench_peers
+from sandbox import ensure_sandbox
 from site_home import ensure_assets, prepare_home
 
 
@@ -39,6 +40,7 @@ def setup(arguments: Sequence[str]) -> int:
     make_folder(find_home(), "HINDSIGHT_HOME")  # before the minutes that the environment takes
     ensure_environment()
     prepare_home(find_home())
+    ensure_sandbox()
     return 0
 
 

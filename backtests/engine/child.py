@@ -16,9 +16,10 @@ from backtests.engine.frames import ChildJob, ErrorFrame, FrameReporter, read_jo
 from backtests.engine.loop import run
 from backtests.engine.memory import keep_freed_memory
 from backtests.engine.strategy import Session, describe_error, load_strategy
+from backtests.engine.warm import warm_kernels
 
 CONTROL_FD = 0
-# What strategies like to import. Loaded while there is nothing else to do.
+# What strategies like to import. Loaded while there is nothing else to do, as are the kernels then.
 LIBRARIES = ("talib", "zoneinfo", "statistics", "decimal")
 
 
@@ -27,10 +28,7 @@ def serve(job_fd: int, frames_fd: int, layers: Sequence[str], readable: Sequence
     accept_uncached_functions()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
-    for name in LIBRARIES:
-        if select.select([CONTROL_FD], [], [], 0)[0]:
-            break
-        importlib.import_module(name)
+    _prepare()
     if not os.read(CONTROL_FD, 1):
         return 0
     keep_freed_memory()
@@ -45,6 +43,20 @@ def serve(job_fd: int, frames_fd: int, layers: Sequence[str], readable: Sequence
         return 1
     reporter.started()
     return run_job(job, reporter)
+
+
+def _prepare() -> None:
+    """Do ahead what a run would wait for, for as long as there is no job."""
+    for name in LIBRARIES:
+        if _has_job():
+            return
+        importlib.import_module(name)
+    if not _has_job():
+        warm_kernels()
+
+
+def _has_job() -> bool:
+    return bool(select.select([CONTROL_FD], [], [], 0)[0])
 
 
 def run_job(job: ChildJob, reporter: FrameReporter) -> int:

@@ -9,9 +9,11 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, connections
 from django_q import cluster
+from django_q.signals import post_spawn
 
 from backtests.models import WorkerPool
 from backtests.operations.launch import die_with_parent
+from backtests.operations.readiness import make_worker_ready
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ class CrashOnlySentinel(cluster.Sentinel):  # type: ignore[misc]
 def make_crash_only() -> None:
     """Call it in the cluster's main process before anything is forked."""
     cluster.Sentinel = CrashOnlySentinel
+    post_spawn.connect(make_worker_ready, dispatch_uid="make_worker_ready")
     os.register_at_fork(before=_note_parent, after_in_child=lambda: die_with_parent(_forking_pid))
 
 

@@ -35,7 +35,7 @@ def execute(
     run = run_in_jail(job, go_on, layers=layers)
     if run.ending.is_cancelled or (run.ending.is_done and not go_on(Progress("replaying"))):
         return RunOutcome("cancelled", log=run.log, jail_level=run.level)
-    timings = {"start": run.ending.start_s, "strategy": run.ending.strategy_s}
+    timings = {"handover": run.ending.handover_s, "start": run.ending.start_s, "strategy": run.ending.strategy_s}
     if run.ending.failure is not None:
         return _fail(run, run.ending.failure.with_source_line(job.source), timings, started_s)
     replay_started_s = time.monotonic()

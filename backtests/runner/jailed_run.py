@@ -3,15 +3,16 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backtests.engine.frames import ChildJob, JobLimits
 from backtests.engine.request import merge_times
 from backtests.runner.deaths import cpu_limit_s
 from backtests.runner.intake import Intake
-from backtests.runner.jail.child import Child, max_tasks_of, start_child
+from backtests.runner.jail.child import Child, max_tasks_of
 from backtests.runner.jail.compiling import warm_up
 from backtests.runner.jail.layers import Layers, NoJail, choose_layers
+from backtests.runner.jail.spare import replace_spare, take_child
 from backtests.runner.jail.usage import Usage
 from backtests.runner.outcome import Ending, Failure, LogLine, Progress, RunJob
 from backtests.runner.overseer import Overseer
@@ -31,6 +32,7 @@ class JailedRun:
     level: str
     intake: Intake  # empty when there was no child
     log: tuple[LogLine, ...] = ()
+    is_warm: bool = False  # the child had been waiting for it
     used: Usage = field(default_factory=Usage)
 
 
@@ -50,15 +52,16 @@ def run_in_jail(job: RunJob, go_on: GoOn = lambda progress: True, *, layers: Lay
         return JailedRun(Ending(is_cancelled=True), layers.level, intake)
     try:
         warm_up(job.cache_dir)
-        child = start_child(layers, job.cache_dir)
+        child, is_warm = take_child(layers, job.cache_dir)
     except (OSError, RuntimeError) as error:
         logger.exception("The child of a run could not be started.")
         failure = Failure("internal", f"The run could not be started: {error}")
         return JailedRun(Ending(failure=failure), layers.level, intake)
     try:
-        return _watch(job, child, intake, go_on)
+        return replace(_watch(job, child, intake, go_on), is_warm=is_warm)
     finally:
         child.close()
+        replace_spare(layers, job.cache_dir)
 
 
 def _watch(job: RunJob, child: Child, intake: Intake, go_on: GoOn) -> JailedRun:
@@ -71,4 +74,4 @@ def _watch(job: RunJob, child: Child, intake: Intake, go_on: GoOn) -> JailedRun:
     overseer = Overseer(child, intake, limits, go_on, started_s)
     ending = overseer.watch()
     log = (*intake.log_lines(), *(LogLine("output", 0, line) for line in overseer.output.splitlines()))
-    return JailedRun(ending, child.layers.level, intake, log, overseer.used)
+    return JailedRun(ending, child.layers.level, intake, log, used=overseer.used)

@@ -68,7 +68,8 @@ class Ending:
     is_done: bool = False
     is_cancelled: bool = False
     failure: Failure | None = None
-    start_s: float = 0.0  # from its start to its first bar
+    handover_s: float = 0.0  # from the job to the shut jail: imports too, where the child was not warm
+    start_s: float = 0.0  # from the job to its first bar
     strategy_s: float = 0.0  # from there to its last word
 
 
@@ -119,7 +120,7 @@ class RunOutcome:
     plots: tuple[PlotSeries, ...] = ()
     indicators: tuple[IndicatorSeries, ...] = ()
     jail_level: str = "none"
-    timings: Mapping[str, float] = field(default_factory=dict)  # seconds: start, strategy, replay, total
+    timings: Mapping[str, float] = field(default_factory=dict)  # seconds: handover, start, strategy, replay, total
 
 
 type OnProgress = Callable[[Progress], bool]  # False: stop, the run is not ours any more

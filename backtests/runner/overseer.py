@@ -67,6 +67,7 @@ class Overseer:
             ending.is_done,
             ending.is_cancelled,
             ending.failure,
+            handover_s=(self._handed_over_s or time.monotonic()) - self._started_s,
             start_s=first_bar_s - self._started_s,
             strategy_s=time.monotonic() - first_bar_s,
         )

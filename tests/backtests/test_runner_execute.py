@@ -121,7 +121,7 @@ def test_a_run_in_a_child_gives_what_the_same_run_gives_here():
     fills = outcome.result.fills
     np.testing.assert_array_equal(bought.time_ms, fills["time_ms"][fills["side"] > 0])
     np.testing.assert_array_equal(bought.values, fills["price"][fills["side"] > 0])
-    assert set(outcome.timings) == {"start", "strategy", "replay", "total"}
+    assert set(outcome.timings) == {"handover", "start", "strategy", "replay", "total"}
 
 
 def test_two_runs_are_the_same():
@@ -386,7 +386,7 @@ def test_a_machine_that_cannot_start_a_child_says_so(monkeypatch):
     def refuse(*args):
         raise OSError("no more processes")
 
-    monkeypatch.setattr("backtests.runner.jailed_run.start_child", refuse)
+    monkeypatch.setattr("backtests.runner.jail.spare.start_child", refuse)
     outcome = execute(body_job("pass"))
     assert (outcome.status, outcome.failure.code) == ("failed", "internal")
     assert "no more processes" in outcome.failure.message

@@ -13,9 +13,11 @@ MAX_CUTS = 3
 
 
 def find_lookahead(job: RunJob, first: RunOutcome, run: Callable[[RunJob], RunOutcome]) -> int | None:
-    """The first bar up to which orders change when the future does; None when they do not, or a run fails."""
-    if first.commands is None:
-        return None
+    """The first bar up to which orders change when the future does; None when they do not.
+
+    `first` has succeeded.
+    """
+    assert first.commands is not None
     rows, n_bars = first.commands.rows, len(job.feed.symbols[0].bars)
     for cut in _choose_cuts(rows, n_bars):
         for other in (_cut_off(job, cut), _scramble(job, cut)):

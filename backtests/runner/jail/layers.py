@@ -16,6 +16,7 @@ from backtests.engine.confinement import can_filter, find_landlock_version
 type Level = Literal["full", "inner", "none"]
 
 FIRST_UID, N_UIDS = 64_000, 1_000
+_condemned: list[str] = []
 _n_given = itertools.count()
 LEVELS: tuple[Level, ...] = ("full", "inner", "none")
 _TRIAL = ("--ro-bind", "/", "/", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts")
@@ -45,12 +46,23 @@ def layers_of(level: Level) -> Layers:
     return Layers(level, level == "full", is_jailed, is_jailed)
 
 
-@functools.cache
 def choose_layers() -> Layers:
     """The best that this machine gives, or what HINDSIGHT_JAIL asks for. Raises NoJail.
 
     The settings refuse `none` unless the site is in debug mode.
     """
+    if _condemned:
+        raise NoJail(_condemned[-1])
+    return _choose_layers()
+
+
+def condemn(why: str) -> None:
+    """This process has seen its jail fail: it runs no strategy any more."""
+    _condemned.append(why)
+
+
+@functools.cache
+def _choose_layers() -> Layers:
     asked = os.environ.get("HINDSIGHT_JAIL", "").strip() or "auto"
     if asked == "none":
         return layers_of("none")

@@ -1,0 +1,103 @@
+"""Whether the jail of this machine holds: attacks that a hostile strategy would try, judged from outside."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from backtests.runner.corpus.cases import Case, CorpusError
+from backtests.runner.corpus.run import CorpusRunner
+from backtests.runner.jail.layers import Layers
+
+_ATTACKS = """
+import ctypes, os, socket
+class S(Strategy):
+    def initialize(self):
+        libc = ctypes.CDLL(None)
+        buffer = ctypes.create_string_buffer(16)
+        class Piece(ctypes.Structure):
+            _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+        def read_victim():
+            here, there = Piece(ctypes.addressof(buffer), 16), Piece(@ADDR@, 16)
+            if libc.process_vm_readv(@VICTIM@, ctypes.byref(here), 1, ctypes.byref(there), 1, 0) < 0:
+                raise OSError
+        def fork():
+            if os.fork() == 0:
+                os._exit(0)
+        attacks = {
+            "read a file": lambda: open("@CANARY@/db.sqlite3").read(),
+            "list a folder": lambda: os.listdir("/etc"),
+            "write a file": lambda: open("@CANARY@/w/new", "w"),
+            "write to /tmp": lambda: open("/tmp/hindsight-probe", "w"),
+            "change a mode": lambda: os.chmod("@CANARY@/w/keep", 0o777),
+            "reach a TCP port": lambda: socket.create_connection(("127.0.0.1", 45991), 1),
+            "send a datagram": lambda: socket.socket(2, 2).sendto(b"x", ("127.0.0.1", 45992)),
+            "reach a socket file": lambda: socket.socket(1, 1).connect("@CANARY@/sock"),
+            "reach an abstract socket": lambda: socket.socket(1, 1).connect("\\0jailcanary"),
+            "signal the worker": lambda: os.kill(@PARENT@, 0),
+            "end a process": lambda: os.kill(@VICTIM@, 9),
+            "read another's memory": read_victim,
+            "look into /proc": lambda: open("/proc/@PARENT@/environ").read(),
+            "fork": fork,
+            "start a program": lambda: os.posix_spawn("/bin/true", ["true"], {}),
+            "make a memory file": lambda: os.memfd_create("x"),
+        }
+        for name, attack in attacks.items():
+            try:
+                attack()
+            except (OSError, RuntimeError):
+                continue
+            self.log("PWNED: " + name)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """`fault`: what the attacks got through, in words; empty when nothing."""
+
+    level: str
+    fault: str
+
+
+def probe_jail(layers: Layers, cache_dir: Path, memory: Path | None = None) -> Probe:
+    """Run the attacks, some two seconds. With `memory`, a folder, what was found holds until the machine changes."""
+    file = None if memory is None else memory / f"jail-probe-{os.geteuid()}.json"
+    key = _describe_machine(layers)
+    if file is not None:
+        with suppress(OSError, ValueError, KeyError):
+            known = json.loads(file.read_text())
+            if known["key"] == key:
+                return Probe(layers.level, str(known["fault"]))
+    fault = _attack(layers, cache_dir)
+    if file is not None and not fault:
+        with suppress(OSError):
+            file.write_text(json.dumps({"key": key, "fault": fault}))
+    return Probe(layers.level, fault)
+
+
+def _attack(layers: Layers, cache_dir: Path) -> str:
+    case = Case("probe", "probe", _ATTACKS, "nopwn", True, "")
+    try:
+        report = CorpusRunner(layers, cache_dir).run([case], with_control=False)
+    except (CorpusError, OSError) as error:
+        return str(error)
+    (judgement,) = report.judgements
+    return "" if judgement.verdict == "contained" and judgement.status == "succeeded" else judgement.why
+
+
+def _describe_machine(layers: Layers) -> str:
+    """Another kernel start, another bubblewrap, other code of ours: then nothing is known any more."""
+    digest = hashlib.sha256(f"{layers} {platform.platform()} {os.environ.get('HINDSIGHT_JAIL')}".encode())
+    with suppress(OSError):
+        digest.update(Path("/proc/sys/kernel/random/boot_id").read_bytes())
+    here = Path(__file__).parent
+    files = [*(here.parent / "engine" / "confinement").glob("*.py"), *(here / "jail").glob("*.py"), Path(__file__)]
+    if bwrap := shutil.which("bwrap"):
+        files.append(Path(bwrap))
+    for file in sorted(files):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
