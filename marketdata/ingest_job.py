@@ -83,6 +83,9 @@ class IngestJobQuerySet(models.QuerySet["IngestJob"]):
             started_at=Now(),
             stage="",
             progress={},
+            n_files=0,
+            n_files_done=0,
+            n_rows=0,
         )
         return self.filter(pk=job_id, token=token).first() if n_rows else None
 

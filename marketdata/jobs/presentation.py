@@ -56,6 +56,15 @@ class JobRow:
         return STAGES.get(self.job.stage, "Working") if not self.job.is_finished else ""
 
     @property
+    def headline(self) -> str:
+        """What it does, or how it ended."""
+        ends = {
+            IngestJob.Status.SUCCEEDED: "Everything that was asked for is held",
+            IngestJob.Status.CANCELLED: "What was taken in by then stays",
+        }
+        return self.stage or self.failure or ends.get(IngestJob.Status(self.job.status), "")
+
+    @property
     def now(self) -> str:
         """What is being worked on."""
         return "" if self.job.is_finished else str(self.job.progress.get("now", ""))

@@ -43,9 +43,10 @@ def staff_only[**P](
 @staff_only
 @require_http_methods(["GET", "HEAD", "POST"])
 def fetch(request: AuthedRequest) -> HttpResponse:
-    """GET: the form. POST: the plan of it; with `start`, a job that carries it out."""
+    """GET: the form, filled by the query. POST: the plan of it; with `start`, a job that carries it out."""
     is_post = request.method == "POST"
-    form = FetchForm(request.POST if is_post else None, initial=request.GET.dict())
+    given = request.GET.dict()
+    form = FetchForm(request.POST if is_post else None, initial={"symbols": given.get("symbol", ""), **given})
     if not is_post or not form.is_valid():
         status = 422 if is_post else 200
         return _render_fetch(request, {"form": form}, status)

@@ -63,7 +63,7 @@ def test_pages_refuse_the_wrong_method(staff_client):
 
 
 def test_the_form_can_be_filled_by_its_address(staff_client):
-    page = text_of(staff_client.get(reverse("marketdata:fetch") + "?symbols=ETHUSDT&from=2025-03"))
+    page = text_of(staff_client.get(reverse("marketdata:fetch") + "?symbol=ETHUSDT&from=2025-03"))
     assert 'value="ETHUSDT"' in page
     assert 'value="2025-03"' in page
 
