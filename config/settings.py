@@ -101,6 +101,11 @@ SQLITE_PRAGMAS = (
 DATABASE_URL = env.read_text("DATABASE_URL")
 if DATABASE_URL:
     DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
+    if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        # A host that vanished in the middle of a transaction must not keep its locks until TCP gives up on it.
+        DATABASES["default"].setdefault("OPTIONS", {}).setdefault(
+            "options", "-c idle_in_transaction_session_timeout=60s"
+        )
 else:
     DATABASES = {
         "default": {

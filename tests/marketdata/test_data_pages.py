@@ -121,7 +121,11 @@ def test_filters_that_staff_add_stand_beside_the_older_ones(staff_client):
 def test_the_admin_refuses_tiers_that_contradict_themselves(staff_client):
     load_instruments()
     tier = '{"floor": 5, "cap": 10, "maintenance_rate": 0.01, "max_leverage": 20, "cumulative": 0}'
-    for tiers, says in ((f"[{tier}]", "must start at 0"), ('[{"floor": 1}]', "cap is missing"), ("[]", "This field is")):
+    for tiers, says in (
+        (f"[{tier}]", "must start at 0"),
+        ('[{"floor": 1}]', "cap is missing"),
+        ("[]", "This field is"),
+    ):
         data = {"instrument": 1, "valid_from": "2025-01-01", "source": "me", "tiers": tiers}
         page = text_of(staff_client.post("/admin/marketdata/margintierset/add/", data))
         assert says in page
