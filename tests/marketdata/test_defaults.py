@@ -38,8 +38,12 @@ def test_every_cumulative_amount_follows_from_the_tier_below(tier_set):
 
 def test_the_tiers_are_the_published_ones(shared_oracle):
     published = json.loads((shared_oracle / "maintenance_brackets.json").read_text())
-    for tier_set in TIER_SETS:
-        rows = published[f"{tier_set.symbol}_{tier_set.valid_from[:7].replace('-', '_')}"]
+    keys = [f"{tier_set.symbol}_{tier_set.valid_from[:7].replace('-', '_')}" for tier_set in TIER_SETS]
+    assert {key for key in published if "USDT_" in key} <= set(keys)
+    for tier_set, key in zip(TIER_SETS, keys, strict=True):
+        if key not in published:
+            continue
+        rows = published[key]
         names = ("notional_floor", "notional_cap", "mmr", "max_leverage", "cum")
         ours = [(t.floor, t.cap, t.maintenance_rate, t.max_leverage, t.cumulative) for t in tier_set.tiers]
         assert ours == [tuple(row[name] for name in names) for row in rows]
@@ -66,7 +70,11 @@ def test_both_markets_of_both_main_pairs_are_there_each_with_day_and_source():
     assert {(row.market, row.symbol) for row in rows} >= {
         (market, symbol) for market in ("spot", "usdm") for symbol in ("BTCUSDT", "ETHUSDT")
     }
-    assert {(row.market, row.symbol) for row in FILTER_SETS} == {(row.market, row.symbol) for row in rows}
+    instruments = {(row.market, row.symbol) for row in rows}
+    assert {(row.market, row.symbol) for row in FILTER_SETS} < instruments  # filters that are not known are inferred
+    futures = {key for key in instruments if key[0] == "usdm"}
+    assert {(row.market, row.symbol) for row in TIER_SETS} == futures
+    assert len(futures) >= 10
     for row in (*FILTER_SETS, *TIER_SETS, *load_fee_presets()):
         day = getattr(row, "valid_from", "") or row.as_of
         assert dt.date.fromisoformat(day) > dt.date(2017, 1, 1)
@@ -147,6 +155,15 @@ def test_an_instrument_without_filters_is_refused_until_candles_give_it_some():
     assert "ABCUSDT" in refusal.value.message
     ensure_instrument("spot", "ABCUSDT", make_candles(24))
     assert choose_rules(bare, dt.date(2025, 1, 1)).tick_size == 1.0
+
+
+@pytest.mark.django_db
+def test_a_pair_with_tiers_alone_has_its_filters_inferred_and_says_so():
+    solana = ensure_instrument("usdm", "SOLUSDT", make_candles(24))
+    rules = choose_rules(solana, dt.date(2025, 1, 1))
+    assert (rules.tick_size, rules.tiers_as_of, len(rules.tiers) > 5) == (1.0, "2026-09-01", True)
+    assert "Inferred" in rules.rules_source
+    assert "freqtrade" in rules.tiers_source
 
 
 @pytest.mark.django_db
