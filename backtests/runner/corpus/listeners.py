@@ -1,5 +1,6 @@
 """Doors that nobody should knock at: sockets of every kind, which count."""
 
+import os
 import selectors
 import socket
 import threading
@@ -77,6 +78,6 @@ def _bind_abstract(made: ExitStack) -> tuple[socket.socket, str]:
     try:
         listener.bind(f"\0{name}")
     except OSError:
-        name = f"{ABSTRACT_NAME}-{id(listener)}"
+        name = f"{ABSTRACT_NAME}-{os.getpid()}-{id(listener)}"  # forked workers have equal ids
         listener.bind(f"\0{name}")
     return listener, name
