@@ -9,7 +9,7 @@ from accounts.quotas import limits_of
 from marketdata.errors import UploadRefused
 from marketdata.models import Segment, Series
 
-MB = 1_000_000
+MB = 2**20  # as pages write it
 
 
 @dataclass(frozen=True, slots=True)

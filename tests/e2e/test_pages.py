@@ -15,6 +15,7 @@ PRIVATE = (
     "/strategies/new/",
     "/runs/",
     "/data/",
+    "/data/upload/",
     "/account/",
     "/accounts/email/",
     "/accounts/logout/",
@@ -71,6 +72,13 @@ def test_editor_and_run_form_fit_and_are_open_to_all(page: Page, site, member, s
     found = visit(page, page.url)
     found += visit(page, f"{site.url}/runs/new/")
     assert not found
+
+
+def test_a_series_fits_and_is_open_to_all(page: Page, site, member, signed_in, faults):
+    page.goto(f"{site.url}/data/")
+    page.locator(".data-table tbody a").first.click()
+    page.wait_for_selector("[data-chart][data-ready]")
+    assert not visit(page, page.url)
 
 
 def test_every_tab_of_a_result_fits_and_is_open_to_all(page: Page, site, member, signed_in, faults):

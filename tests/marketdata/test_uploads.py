@@ -188,7 +188,7 @@ def test_a_file_of_another_timeframe_is_refused(owner):
 
 def test_a_file_above_the_users_limit_is_refused_before_it_is_kept(owner, hindsight_home):
     owner.limit_overrides = {"max_upload_mb": 1}
-    big = SimpleUploadedFile("big.csv", b"x" * 1_000_001)
+    big = SimpleUploadedFile("big.csv", b"x" * (2**20 + 1))
     assert refuse(owner, big) == ("file", "too_large")
     assert refuse(owner, SimpleUploadedFile("none.csv", b"")) == ("file", "empty")
     assert not (hindsight_home / "uploads").exists()
@@ -208,10 +208,10 @@ def test_what_would_overfill_the_quota_is_not_taken(owner):
     owner.limit_overrides = {"max_private_mb": 1}
     owner.save()
     random = np.random.default_rng(1)
-    candles = make_candles(20_000, "1m")
-    noisy = replace(candles, volume=random.random(20_000), quote_volume=random.random(20_000))
-    noisy = replace(noisy, taker_buy_volume=random.random(20_000), high=noisy.high + random.random(20_000))
-    row = upload(owner, csv_file(replace(noisy, low=noisy.low - random.random(20_000)), name="noise.csv"))
+    candles = make_candles(21_000, "1m")
+    noisy = replace(candles, volume=random.random(21_000), quote_volume=random.random(21_000))
+    noisy = replace(noisy, taker_buy_volume=random.random(21_000), high=noisy.high + random.random(21_000))
+    row = upload(owner, csv_file(replace(noisy, low=noisy.low - random.random(21_000)), name="noise.csv"))
     first = row.status
     row = upload(owner, csv_file(replace(noisy, high=noisy.high + 1), name="noise.csv"), symbol="MORE")
     row = upload(owner, csv_file(replace(noisy, high=noisy.high + 2), name="noise.csv"), symbol="EVENMORE")

@@ -34,6 +34,7 @@ def describe(coverage: SeriesCoverage) -> dict[str, Any]:
         "origin": coverage.origin,
         "owner": coverage.owner or None,
         "rows": coverage.n_rows,
+        "bytes": coverage.n_bytes,
         "first": to_iso(coverage.first_ms),
         "last": to_iso(coverage.last_ms),
         "gaps": [[to_iso(from_ms), to_iso(to_ms)] for from_ms, to_ms in coverage.gaps],
