@@ -63,5 +63,5 @@ def send_signal(processes: Iterable[Process], number: signal.Signals) -> None:
     for process in processes:
         try:
             os.kill(process.pid, number)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):  # gone; or its number is somebody else's by now
             continue
