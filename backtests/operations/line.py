@@ -69,6 +69,12 @@ def find_places() -> dict[uuid.UUID, int]:
     return {run_id: place for place, run_id in enumerate(ids, start=1)}
 
 
+def is_at_limit(user: User) -> bool:
+    """Whether as many runs of the user are at work, or about to be, as may be at the same time."""
+    n_busy = BacktestRun.objects.in_flight().filter(owner=user).count()
+    return n_busy >= limits_of(user).max_concurrent_runs
+
+
 def rank(line: Iterable[Waiting], n_busy: Counter[int]) -> list[Waiting]:
     return sorted(line, key=lambda w: (w.priority, n_busy[w.owner_id] + w.turn, w.created_at, w.run_id))
 

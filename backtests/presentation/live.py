@@ -62,11 +62,13 @@ def stage_of(run: BacktestRun) -> str:
     return stage if stage in STAGES else "loading"
 
 
-def say_stage(run: BacktestRun, place: int | None = None) -> str:
-    """The stage in words; `place` is where a queued run stands in the line."""
+def say_stage(run: BacktestRun, place: int | None = None, *, is_held: bool = False) -> str:
+    """The stage in words; `place`: where a queued run stands in the line; `is_held`: its owner's others come first."""
     if run.cancel_requested and not run.is_finished:
         return "Cancelling"
     stage = stage_of(run)
+    if stage == "queued" and is_held and run.dispatched_at is None:
+        return "Waiting for another run of yours to end"
     if stage != "queued" or place is None:
         return STAGE_WORDS[stage]
     return "Next in line" if place == 1 else f"Number {place:,} in line"
@@ -86,12 +88,12 @@ def percent_done(progress: dict[str, Any]) -> int | None:
     return min(100, int(100 * (n_done or 0) / n_total)) if n_total else None
 
 
-def live_state(run: BacktestRun, place: int | None = None) -> LiveState:
+def live_state(run: BacktestRun, place: int | None = None, *, is_held: bool = False) -> LiveState:
     progress = run.progress
     n_done, n_total = progress.get("n_done") or 0, progress.get("n_total") or 0
     rate = progress.get("bars_per_s")
     return LiveState(
-        stage=say_stage(run, place),
+        stage=say_stage(run, place, is_held=is_held),
         steps=_list_steps(stage_of(run)),
         attempt=say_attempt(run),
         percent=percent_done(progress),

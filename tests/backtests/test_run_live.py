@@ -52,6 +52,12 @@ def test_a_queued_run_says_its_place_on_page_and_api_and_in_lists(owner_client, 
     assert (progress["stage"], progress["queue_position"]) == ("queued", 2)
 
 
+def test_a_run_that_waits_for_the_owners_others_says_so(owner_client, owner, running):
+    owner.limit_overrides = {"max_concurrent_runs": 1}
+    owner.save()
+    assert "Waiting for another run of yours to end" in live(owner_client, build_run(owner)).text
+
+
 @pytest.mark.parametrize(
     ("stage", "word", "code"),
     [
