@@ -13,11 +13,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from django.db.models import Q
+
 from backtests.engine.request import RunRequest
 from backtests.models import BacktestRun, DataCheck
 from backtests.runner.feed import BAR_COLUMNS, PATH_COLUMNS
 from marketdata.home import candle_store
-from marketdata.models import Series, SeriesKind
+from marketdata.models import PRIVATE_SUFFIX, Series, SeriesKind
 from marketdata.reading import CandleFiles
 from marketdata.revisions import Pinned, Stamps, count_bars, find_changed_stamps, find_series, read_states
 from marketdata.run_data import RunData, SymbolData
@@ -110,9 +112,14 @@ def _list_readings(data: SymbolData, request: RunRequest) -> Iterator[_Reading]:
 
 
 def _find_read_series(run: BacktestRun, readings: Sequence[_Reading]) -> dict[_Reading, Series]:
-    """The series of each reading: the one that most of its files are, or were, a part of. Gone ones are left out."""
-    symbols = {reading.symbol for reading in readings}
-    held = Series.objects.visible_to(run.owner).filter(instrument__market=run.market, instrument__symbol__in=symbols)
+    """The series of each reading: the one that most of its files are, or were, a part of. Gone ones are left out.
+
+    A private series may have another symbol by now.
+    """
+    symbols = Q(instrument__symbol__in={reading.symbol for reading in readings})
+    held = Series.objects.visible_to(run.owner).filter(
+        symbols | Q(instrument__owner=run.owner), instrument__market=run.market
+    )
     by_file = find_series(held.select_related("instrument"), (reading.pinned for reading in readings))
     found = {}
     for reading in readings:
@@ -121,9 +128,11 @@ def _find_read_series(run: BacktestRun, readings: Sequence[_Reading]) -> dict[_R
             for ref in reading.pinned.refs
             for series in by_file.get((reading.pinned.kind, ref.sha256), ())
             if series.instrument.symbol == reading.symbol
+            or (series.is_private and reading.symbol.endswith(PRIVATE_SUFFIX))
         ]
         if own:
-            found[reading] = Counter(own).most_common(1)[0][0]
+            named = [series for series in own if series.instrument.symbol == reading.symbol]
+            found[reading] = Counter(named or own).most_common(1)[0][0]
     return found
 
 

@@ -17,6 +17,7 @@ from backtests.pins import find_pinned
 from marketdata.home import candle_store
 from marketdata.store import StoreError
 from marketdata.sweeping import Swept, sweep_candles
+from marketdata.uploads.service import keep_uploads
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ def keep_house() -> int:
     WorkerPool.objects.filter(seen_at__lt=Now() - KEEP_POOLS).delete()
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
     sweep_candles_daily()
+    keep_uploads()
     return sweep_artifacts()
 
 

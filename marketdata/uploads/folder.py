@@ -2,7 +2,9 @@
 
 import re
 import shutil
+import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,17 @@ def find_file(upload_id: uuid.UUID) -> Path:
 
 def drop_file(upload_id: uuid.UUID) -> None:
     shutil.rmtree(_folder_of(upload_id), ignore_errors=True)
+
+
+def sweep_files(active: set[uuid.UUID], grace_s: float = 3600.0) -> int:
+    """Drop what a killed process left: folders that no active upload needs and that are old. Returns how many."""
+    n_swept, old_before = 0, time.time() - grace_s
+    for folder in (Path(settings.HOME) / "uploads").glob("*/"):
+        with suppress(OSError):  # another reaper swept it
+            if folder.name not in {str(pk) for pk in active} and folder.stat().st_mtime < old_before:
+                shutil.rmtree(folder)
+                n_swept += 1
+    return n_swept
 
 
 def name_by_content(given: str, head: bytes) -> str:

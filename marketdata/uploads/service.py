@@ -18,7 +18,7 @@ from accounts.models import User
 from marketdata.errors import UploadRefused
 from marketdata.models import Instrument, Market, Series, SeriesKind, Upload
 from marketdata.timeframes import TIMEFRAME_MS
-from marketdata.uploads.folder import drop_file, keep_file, name_by_content
+from marketdata.uploads.folder import drop_file, keep_file, name_by_content, sweep_files
 from marketdata.uploads.private_instruments import find_template, name_symbol
 from marketdata.uploads.quota import MB, measure_use
 
@@ -102,6 +102,12 @@ def delete_series(series: Series) -> None:
         series.delete()
         if not instrument.series.exists():
             instrument.delete()
+
+
+def keep_uploads() -> int:
+    """End uploads whose worker is gone, and drop files that nobody will read. Returns how many it touched."""
+    n_lost = Upload.objects.end_lost()
+    return n_lost + sweep_files(set(Upload.objects.active().values_list("pk", flat=True)))
 
 
 def _check_file(user: User, file: "UploadedFile[Any] | None", is_too_large: bool) -> "UploadedFile[Any]":

@@ -16,6 +16,7 @@ from marketdata.home import candle_store
 from marketdata.models import Segment, Series
 from marketdata.segments import SeriesKey, Source, store_rows
 from marketdata.services import resolve_run_data
+from marketdata.uploads.service import rename_symbol
 from tests.builders import build_run, build_version
 from tests.marketdata.candle_makers import JANUARY_MS, make_candles, make_funding
 from tests.marketdata.private_candles import hold_private
@@ -202,6 +203,17 @@ def test_the_candles_of_a_deleted_series_are_gone(owner, owner_client):
     assert check_run(run).is_gone
     assert not check_run(run).is_revised
     assert "not in the catalogue any more" in owner_client.get(reverse("run_detail", args=[run.pk])).content.decode()
+
+
+def test_a_renamed_series_is_still_the_one_that_was_read(owner):
+    series = hold_private(owner, CANDLES)
+    run = run_on(owner, 1, 10, symbols=("BTCUSDT_MY",), market="spot")
+    rename_symbol(series, "OLD")
+    assert count(run) == NOTHING
+    assert not check_run(run).is_gone
+    rows = CANDLES.take(slice(48, 50))
+    hold_private(owner, replace(rows, close=rows.close + 0.25), symbol="OLD_MY")
+    assert count(run) == (True, 2, 0, 0)
 
 
 def test_the_bytes_of_one_users_series_say_nothing_of_anothers(owner, stranger):

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from marketdata.instruments import load_instruments
 from marketdata.models import Instrument, Segment, Series, Upload
 from marketdata.uploads.folder import name_by_content
 from marketdata.uploads.private_instruments import name_symbol
-from marketdata.uploads.service import delete_series, rename_symbol, request_upload
+from marketdata.uploads.service import delete_series, keep_uploads, rename_symbol, request_upload
 from marketdata.uploads.tasks import take_upload
 from tests.marketdata.candle_makers import make_candles, to_csv, to_zip
 
@@ -234,6 +235,17 @@ def test_an_upload_whose_worker_is_gone_has_failed(owner):
     assert not claimed.succeed()
     row.refresh_from_db()
     assert (row.status, row.failure_code) == ("failed", "lost")
+
+
+def test_files_that_a_killed_process_left_are_swept_others_not(owner, hindsight_home):
+    waiting = request_upload(owner, GIVEN, csv_file())
+    left = hindsight_home / "uploads" / "left"
+    left.mkdir()
+    for folder in (left, hindsight_home / "uploads" / str(waiting.pk)):
+        os.utime(folder, (0, 0))
+    (hindsight_home / "uploads" / "fresh").mkdir()
+    assert keep_uploads() == 1
+    assert {path.name for path in (hindsight_home / "uploads").iterdir()} == {str(waiting.pk), "fresh"}
 
 
 def test_renaming_takes_all_series_of_the_symbol_along(owner):
