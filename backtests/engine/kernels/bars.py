@@ -1,7 +1,7 @@
 """The way of a price through one finest bar: three legs of length one on a clock from 0 to 3, linear between knots."""
 
 from backtests.engine.kernels.compiler import kernel
-from backtests.engine.kernels.state import BarPrices, Sim, last_bar, mark_bar
+from backtests.engine.kernels.state import BarPrices, Prices, Sim, last_bar, mark_bar
 from backtests.engine.kernels.tables import row_of
 
 LEGS = 3
@@ -95,6 +95,15 @@ def best_on_path(bar: BarPrices, is_low_first: bool, from_clock: float, to_clock
             best = price
     price = price_on_path(bar, is_low_first, to_clock)
     return price if (price - best) * direction > 0.0 else best
+
+
+@kernel
+def find_outside(lows: Prices, highs: Prices, i_from: int, i_to: int, low: float, high: float) -> int:
+    """The first bar from i_from on, before i_to, that reaches one of two levels; i_to when none."""
+    for i in range(i_from, i_to):
+        if lows[i] <= low or highs[i] >= high:
+            return i
+    return i_to
 
 
 @kernel

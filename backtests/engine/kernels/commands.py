@@ -13,7 +13,7 @@ from backtests.engine.kernels.prices import find_attached_refusal, find_trigger_
 from backtests.engine.kernels.quantity import to_qty
 from backtests.engine.kernels.refusals import find_refusal
 from backtests.engine.kernels.sizes import resolve_steps, resting_quote, settle_side, taker_quote
-from backtests.engine.kernels.state import Moment, Row, Rows, Sim, first_fine, last_bar
+from backtests.engine.kernels.state import Moment, Row, Rows, Sim, first_fine, last_bar, open_of
 from backtests.engine.kernels.tables import row_of
 from backtests.engine.kernels.types import CommandKind, OrderKind, OrderStatus, Phase, Reason
 from backtests.engine.kernels.waiting import cancel_by_strategy, end_waiting, find_waiting, tidy, wait
@@ -25,7 +25,7 @@ def play_command(sim: Sim, commands: Rows, i_command: int) -> None:
     command = row_of(commands, i_command)
     i_bar = sim.account["i_bar"]
     i_fine = first_fine(sim, i_bar + 1) - 1
-    moment = Moment(i_bar, i_fine, sim.market.step_ms[i_bar] + sim.rules.run["timeframe_ms"])
+    moment = Moment(i_bar, i_fine, open_of(sim, i_bar) + sim.rules.run["timeframe_ms"])
     kind = command["kind"]
     if kind == CommandKind.ATTACH_TAKE_PROFIT:
         return  # read by the order that follows

@@ -3,7 +3,7 @@
 import numpy as np
 
 from backtests.engine.kernels.account import margin_balance, margin_wallet, total_unrealised_pnl
-from backtests.engine.kernels.bars import price_on_path, set_marks_at_close
+from backtests.engine.kernels.bars import find_outside, price_on_path, set_marks_at_close
 from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.margin import maintenance_of, margin_ratio
 from backtests.engine.kernels.state import Row, Sim, first_fine, mark_bar, tiers_of
@@ -106,25 +106,27 @@ def note_balance(sim: Sim, balance: float, n_steps: int) -> None:
 
 @kernel
 def note_plain_balances(sim: Sim, i_symbol: int, i_from: int, i_to: int) -> None:
-    """In place of write_plain_rows. A division only where it can be the deepest: its quotient is the same then."""
+    """In place of write_plain_rows: only closes that may change the peak or the deepest drawdown are looked into."""
     if i_from >= i_to:
         return
     account, position = sim.account, row_of(sim.positions, i_symbol)
     wallet, qty, entry_price = account["wallet_balance"], position["qty"], position["entry_price"]
     peak, deepest = account["peak_balance"], account["max_drawdown"]
     closes = rows_from(sim.market.mark.close, i_symbol * sim.sizes["n_fine"])
-    balance = account["balance"]
-    floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
-    for i in range(i_from, i_to):
-        balance = wallet + (0.0 + qty * (closes[i] - entry_price))
-        if balance > peak:
-            peak = balance
-            floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
-        elif balance < floor:
+    slack = 1e-9 * (entry_price + abs(wallet / qty))
+    i = i_from
+    while i < i_to:
+        to_floor, to_peak = (peak * (1.0 + deepest) - wallet) / qty, (peak - wallet) / qty
+        low, high = min(to_floor, to_peak), max(to_floor, to_peak)
+        i = find_outside(closes, closes, i, i_to, entry_price + low + slack, entry_price + high - slack)
+        if i < i_to:
+            balance = wallet + (0.0 + qty * (closes[i] - entry_price))
+            peak = max(peak, balance)
             deepest = min(deepest, balance / peak - 1.0)
-            floor = peak * (1.0 + deepest) * (1.0 + 1e-12)
+            i += 1
     account["n_equity"] += i_to - i_from
-    account["balance"], account["peak_balance"], account["max_drawdown"] = balance, peak, deepest
+    account["balance"] = wallet + (0.0 + qty * (closes[i_to - 1] - entry_price))
+    account["peak_balance"], account["max_drawdown"] = peak, deepest
 
 
 @kernel

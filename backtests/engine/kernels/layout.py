@@ -127,6 +127,10 @@ SIZES = np.dtype(
         ("n_funding", "i8"),  # stamps
         ("n_tiers", "i8"),  # rows of the tiers table for each symbol
         ("n_idle", "i8"),  # finest bars without trades, of all symbols
+        ("is_regular", "i8"),  # the steps are known to follow each other without a hole,
+        ("first_ms", "i8"),  # from this one on
+        ("lowest_mark", "f8"),  # of all marks of all symbols
+        ("highest_mark", "f8"),
         ("most_orders", "i8"),  # rows that the tables can hold
         ("most_fills", "i8"),
         ("most_trades", "i8"),

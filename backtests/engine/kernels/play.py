@@ -14,7 +14,7 @@ from backtests.engine.kernels.liquidation import liquidate_due
 from backtests.engine.kernels.margin import level_of, margin_ratio
 from backtests.engine.kernels.matching import fill_waiting_at_open
 from backtests.engine.kernels.quiet import can_happen, close_step, find_next_event, pass_quiet_steps
-from backtests.engine.kernels.state import Handle, Moment, Rows, Sim, first_fine, open_tables
+from backtests.engine.kernels.state import Handle, Moment, Rows, Sim, first_fine, open_of, open_tables
 from backtests.engine.kernels.tables import first_row, row_of
 from backtests.engine.kernels.types import OrderStatus, Reason
 from backtests.engine.kernels.waiting import cancel_waiting, expire_orders, tidy
@@ -90,7 +90,7 @@ def play_step(sim: Sim, i_bar: int) -> None:
             note_whole_bar(sim, i_fine)
     if i_bar >= account["next_expiry"]:
         i_fine = first_fine(sim, i_bar + 1) - 1
-        expire_orders(sim, Moment(i_bar, i_fine, market.step_ms[i_bar] + sim.rules.run["timeframe_ms"]))
+        expire_orders(sim, Moment(i_bar, i_fine, open_of(sim, i_bar) + sim.rules.run["timeframe_ms"]))
 
 
 @kernel
@@ -141,7 +141,7 @@ def finish(handle: Handle) -> None:
     i_bar = account["i_bar"]
     write_equity_row(sim, i_bar)
     i_fine = first_fine(sim, i_bar + 1) - 1
-    moment = Moment(i_bar, i_fine, sim.market.step_ms[i_bar] + sim.rules.run["timeframe_ms"])
+    moment = Moment(i_bar, i_fine, open_of(sim, i_bar) + sim.rules.run["timeframe_ms"])
     if account["is_ruined"]:
         cancel_waiting(sim, moment, -1, OrderStatus.CANCELLED, Reason.RUINED)
     else:

@@ -181,6 +181,14 @@ def first_fine(sim: Sim, i_bar: int) -> int:
 
 
 @kernel
+def open_of(sim: Sim, i_bar: int) -> int:
+    """When a step opens. Where steps are known to be regular no table is read."""
+    if sim.sizes["is_regular"] != 0:
+        return int(sim.sizes["first_ms"] + i_bar * sim.rules.run["timeframe_ms"])
+    return int(sim.market.step_ms[i_bar])
+
+
+@kernel
 def tiers_of(sim: Sim, i_symbol: int) -> Rows:
     """The symbol's margin tiers; SYMBOL_RULES says how many."""
     tiers: Rows = rows_from(sim.rules.tiers, i_symbol * sim.sizes["n_tiers"])

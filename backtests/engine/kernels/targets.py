@@ -60,7 +60,7 @@ def find_next_look(sim: Sim, plan: Row, values: Values, i_to: int) -> int:
         return int(min(i_from, i_to))
     value = plan["value"]
     for i in range(i_from, i_to):
-        if values[i] != value and not np.isnan(values[i]):
+        if not np.isnan(values[i]) and values[i] != value:  # in this order: most values are NaN
             return i
     return i_to
 

@@ -55,7 +55,7 @@ class Simulation:
         self.positions = positions
         self._start()
         self.market, self.rules = market, rules
-        self._n_idle = market.last.volume.size - int(np.count_nonzero(market.last.volume > 0.0))
+        self._facts = find_facts(market, rules, is_swept=not keeps_equity)
         self.use_books(books)
         if Simulation._entries is None:
             commands = np.zeros(1, COMMAND)
@@ -169,7 +169,8 @@ class Simulation:
         self.books = books
         scratch = make_scratch(books, self.positions)
         sizes = make_sizes(self.market, self.rules.tiers, books)
-        sizes["n_idle"] = self._n_idle
+        for name, value in self._facts.items():
+            sizes[name] = value
         self._sim = Sim(self.market, self.rules, books, self.account, self.positions, scratch, sizes)
         self._handle = hand_over(self._sim)
 
@@ -226,6 +227,17 @@ def make_sizes(market: Market, tiers: Rows, books: Books) -> Rows:
     for name in ("orders", "fills", "trades", "liquidations", "equity", "events", "waiting"):
         sizes[f"most_{name}"] = len(getattr(books, name))
     return sizes
+
+
+def find_facts(market: Market, rules: Rules, *, is_swept: bool) -> dict[str, float]:
+    """What saves kernels a look at the market (SIZES). A sweep, which looks at it many times, finds out more."""
+    volume = market.last.volume
+    facts: dict[str, float] = {"n_idle": volume.size - int(np.count_nonzero(volume > 0.0))}
+    if not is_swept:
+        return facts | {"lowest_mark": -np.inf, "highest_mark": np.inf}
+    is_regular = bool(np.all(np.diff(market.step_ms) == rules.run["timeframe_ms"]))
+    facts |= {"is_regular": is_regular, "first_ms": int(market.step_ms[0])}
+    return facts | {"lowest_mark": float(market.mark.low.min()), "highest_mark": float(market.mark.high.max())}
 
 
 def make_scratch(books: Books, positions: Rows) -> Scratch:
