@@ -90,7 +90,9 @@ class BacktestRunQuerySet(models.QuerySet["BacktestRun"]):
             stage="loading",
             progress={},
         )
-        return self.filter(pk=run_id, token=token).first() if n_rows else None
+        # With all that an attempt needs to know: it must not have to ask a database that restarts meanwhile.
+        claimed = self.select_related("owner", "strategy_version__strategy").filter(pk=run_id, token=token)
+        return claimed.first() if n_rows else None
 
     def requeue_lost(self) -> int:
         """Queue again every run whose lease ran out, unless it was lost too often. Returns how many."""

@@ -50,6 +50,14 @@ def test_claim_gives_a_queued_run_a_token_and_a_lease_of_the_databases_clock(own
     assert abs(lease.started_at - lease.now) < timedelta(seconds=2)
 
 
+def test_an_attempt_need_not_ask_the_database_for_more_than_the_claim_gave(owner, django_assert_num_queries):
+    run = BacktestRun.objects.claim(build_run(owner).pk)
+    with django_assert_num_queries(0):
+        assert run.strategy_version.strategy.name
+        assert run.strategy_version.source
+        assert run.owner.limit_overrides == {}
+
+
 def test_a_duplicate_message_finds_nothing_to_claim(owner):
     run = build_run(owner)
     assert BacktestRun.objects.claim(run.pk) is not None
