@@ -9,9 +9,12 @@ from typing import Protocol
 @dataclass(frozen=True, slots=True)
 class Limits:
     run_wall_clock_s: int = 600
+    run_cpu_s: int = 0  # of all threads; 0: the wall clock, and 10 s more
     run_memory_mb: int = 2048
     max_orders: int = 500_000
     max_log_bytes: int = 1_000_000
+    max_plot_points: int = 1_000_000
+    max_output_bytes: int = 64 * 1024 * 1024
     max_concurrent_runs: int = 2
     max_queued_runs: int = 50
     max_strategies: int = 200

@@ -24,9 +24,12 @@ class TokenSerializer(serializers.Serializer[Any]):
 
 class LimitsSerializer(serializers.Serializer[Any]):
     run_wall_clock_s = serializers.IntegerField()
+    run_cpu_s = serializers.IntegerField()
     run_memory_mb = serializers.IntegerField()
     max_orders = serializers.IntegerField()
     max_log_bytes = serializers.IntegerField()
+    max_plot_points = serializers.IntegerField()
+    max_output_bytes = serializers.IntegerField()
     max_concurrent_runs = serializers.IntegerField()
     max_queued_runs = serializers.IntegerField()
     max_strategies = serializers.IntegerField()

@@ -35,7 +35,8 @@ def serve(job_fd: int, frames_fd: int, layers: Sequence[str], readable: Sequence
     job = read_job(job_fd)
     os.close(job_fd)
     _close_control()
-    reporter = FrameReporter(frames_fd, max_log_bytes=job.limits.max_log_bytes)
+    limits = job.limits
+    reporter = FrameReporter(frames_fd, max_log_bytes=limits.max_log_bytes, max_plot_points=limits.max_plot_points)
     try:
         confine(job.limits, layers, readable)
     except OSError as error:

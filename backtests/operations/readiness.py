@@ -22,9 +22,7 @@ def make_worker_ready(**_: Any) -> None:
     if layers.level == "none":
         logger.warning("Strategies run without a jail (HINDSIGHT_JAIL=none): for one person on their own machine only.")
     else:
-        memory = settings.HOME / "cache"
-        memory.mkdir(parents=True, exist_ok=True)
-        probe = probe_jail(layers, settings.KERNEL_CACHE, memory)
+        probe = probe_jail(layers, settings.KERNEL_CACHE, memory=settings.KERNEL_CACHE)
         if probe.fault:
             condemn(f"Attacks got through the jail: {probe.fault}")
             logger.critical("No strategy runs here: attacks got through the jail: %s", probe.fault)

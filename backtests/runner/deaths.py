@@ -31,7 +31,7 @@ class Death:
 
 
 def cpu_limit_s(limits: Limits) -> int:
-    return limits.run_wall_clock_s + CPU_SPARE_S
+    return limits.run_cpu_s or limits.run_wall_clock_s + CPU_SPARE_S
 
 
 def explain_time_out(limits: Limits, elapsed_s: float, output: str, log_tail: tuple[str, ...]) -> Failure:

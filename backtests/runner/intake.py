@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from accounts.quotas import Limits
 from backtests.engine.frames import (
-    MAX_PLOT_POINTS,
     DoneFrame,
     ErrorFrame,
     Frame,
@@ -67,7 +66,8 @@ class Intake:
         """Raises Violation."""
         self._n_bytes += len(data)
         if self._n_bytes > MAX_STREAM_BYTES:
-            raise Violation("output_limit", "The strategy reported more than a run may.")
+            allowed = f"{MAX_STREAM_BYTES // 2**20:,} MiB"
+            raise Violation("output_limit", f"A run may report at most {allowed}; this is more.")
         try:
             for frame in self._decoder.feed(data):
                 if self.error is not None or self.done is not None:
@@ -130,14 +130,18 @@ class Intake:
     def _take_orders(self, frame: OrdersFrame) -> None:
         self._n_orders += len(frame.rows)
         if self._n_orders > self._limits.max_orders or len(self._tags) + len(frame.tags) > self._limits.max_orders:
-            raise Violation("order_limit", f"A run may make at most {self._limits.max_orders:,} orders.")
+            allowed = f"{self._limits.max_orders:,}"
+            raise Violation("order_limit", f"A run may make at most {allowed} orders; this is {self._n_orders:,}.")
         self._rows.append(frame.rows)
         self._tags += frame.tags
 
     def _take_lines(self, frame: LogFrame) -> None:
         self._n_log_bytes += sum(len(text.encode()) + LINE_OVERHEAD_BYTES for _, _, text in frame.lines)
         if self._n_log_bytes > LOG_TOLERANCE * self._limits.max_log_bytes + 10_000:
-            raise Violation("output_limit", f"A run's log may hold at most {self._limits.max_log_bytes:,} bytes.")
+            allowed = f"{self._limits.max_log_bytes:,}"
+            raise Violation(
+                "log_limit", f"A run may write a log of at most {allowed} bytes; this is {self._n_log_bytes:,}."
+            )
         for level, i_bar, text in frame.lines:
             self._check_bar(i_bar)
             time_ms = int(self.timeline_ms[i_bar]) + self._timeframe_ms if i_bar >= 0 else 0
@@ -146,9 +150,11 @@ class Intake:
     def _take_points(self, frame: PlotFrame) -> None:
         self._n_points += len(frame.values)
         key = (frame.name, frame.pane)
-        is_too_much = self._n_points > MAX_PLOT_POINTS
-        if is_too_much or (key not in self._plots and len(self._plots) >= MAX_PLOT_SERIES):
-            raise Violation("output_limit", "The strategy plotted more than a run may.")
+        if self._n_points > self._limits.max_plot_points:
+            allowed = f"{self._limits.max_plot_points:,}"
+            raise Violation("plot_limit", f"A run may plot at most {allowed} points; this is {self._n_points:,}.")
+        if key not in self._plots and len(self._plots) >= MAX_PLOT_SERIES:
+            raise Violation("plot_limit", f"A run may draw at most {MAX_PLOT_SERIES} series; this is one more.")
         if len(frame.i_bar):
             self._check_bar(int(frame.i_bar.max()))
             self._plots.setdefault(key, []).append(frame)
@@ -156,7 +162,7 @@ class Intake:
     def _take_indicator(self, frame: IndicatorFrame) -> None:
         if frame.start == 0:
             if len(self._indicators) >= MAX_INDICATORS:
-                raise Violation("output_limit", f"A run may draw at most {MAX_INDICATORS} indicators.")
+                raise Violation("plot_limit", f"A run may draw at most {MAX_INDICATORS} indicators; this is one more.")
             self._indicators.append((frame.name, frame.pane, []))
         n_held = sum(len(piece) for piece in self._indicators[-1][2]) if self._indicators else 0
         if not self._indicators or frame.start != n_held or n_held + len(frame.values) > len(self.timeline_ms):

@@ -68,7 +68,12 @@ def _watch(job: RunJob, child: Child, intake: Intake, go_on: GoOn) -> JailedRun:
     limits = job.limits
     started_s = time.monotonic()
     child_limits = JobLimits(
-        limits.run_memory_mb, cpu_limit_s(limits), limits.max_orders, limits.max_log_bytes, max_tasks_of(child)
+        memory_mb=limits.run_memory_mb,
+        cpu_s=cpu_limit_s(limits),
+        max_orders=limits.max_orders,
+        max_log_bytes=limits.max_log_bytes,
+        max_plot_points=limits.max_plot_points,
+        max_tasks=max_tasks_of(child),
     )
     child.hand_over(ChildJob(job.source, job.request, job.feed, child_limits))
     overseer = Overseer(child, intake, limits, go_on, started_s)

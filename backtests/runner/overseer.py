@@ -7,14 +7,13 @@ from contextlib import suppress
 from typing import Any
 
 from accounts.quotas import Limits
-from backtests.runner.deaths import Death, explain_death, explain_time_out
+from backtests.runner.deaths import Death, describe_memory, explain_death, explain_time_out
 from backtests.runner.intake import Intake, Violation
 from backtests.runner.jail.child import Child
 from backtests.runner.jail.usage import Usage, read_usage
 from backtests.runner.outcome import Ending, Failure, Progress
 
 KEPT_OUTPUT_BYTES = 64 * 1024
-MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 READ_BYTES = 256 * 1024
 TICK_S = 0.1
 PROGRESS_EVERY_S = 0.5
@@ -117,8 +116,9 @@ class Overseer:
         self._n_output += len(data)
         self._output += data
         del self._output[:-KEPT_OUTPUT_BYTES]
-        if self._n_output > MAX_OUTPUT_BYTES:
-            raise Violation("output_limit", f"The strategy printed more than {MAX_OUTPUT_BYTES // 2**20} MiB.")
+        if self._n_output > self._limits.max_output_bytes:
+            allowed = f"{self._limits.max_output_bytes:,}"
+            raise Violation("output_limit", f"A run may print at most {allowed} bytes; this is {self._n_output:,}.")
         return True
 
     def _drain(self, selector: selectors.BaseSelector, longest_s: float) -> None:
@@ -136,7 +136,7 @@ class Overseer:
             return None
         failure = Failure(
             error.code,
-            error.message,
+            describe_memory(self._limits, self.used) if error.code == "memory_limit" else error.message,
             error.line,
             error.source_line,
             error.bar_time_ms,

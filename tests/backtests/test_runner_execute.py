@@ -196,17 +196,18 @@ def test_what_is_printed_is_kept_up_to_its_last_64_kib():
     assert 60 <= len(printed) <= 66
 
 
-def test_a_log_without_end_is_cut_and_the_run_goes_on():
-    outcome = execute(body_job("self.log('x' * 500)"))
-    assert outcome.status == "succeeded"
-    assert outcome.log[-1].level == "warning"
-    assert len(outcome.log) < 120
-
-
-def test_orders_without_end_end_at_the_limit():
-    failure = execute(body_job("for _ in range(10): self.buy(0.001)")).failure
-    assert (failure.code, failure.line) == ("order_limit", 5)
-    assert "at most 1,000 orders" in failure.message
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        ("self.log('x' * 500)", "log_limit", "at most 50,000 bytes; this is 50,220"),
+        ("self.plot('close', data.close)", "plot_limit", "at most 100 points; this is 101"),
+        ("for _ in range(10): self.buy(0.001)", "order_limit", "at most 1,000 orders; this is 1,001"),
+    ],
+)
+def test_log_plots_and_orders_without_end_end_at_their_limits(body, code, message):
+    failure = execute(body_job(body, limits=replace(LIMITS, max_plot_points=100))).failure
+    assert (failure.code, failure.line) == (code, 5)
+    assert message in failure.message
 
 
 @pytest.mark.parametrize(
@@ -305,9 +306,8 @@ def test_a_child_whose_own_account_differs_is_not_believed(monkeypatch):
 
 
 FORGE = """
-import os, sys
+import os
 from backtests.engine.frames import encode_frame
-fd = 4
 {write}
 os._exit(0)
 """
@@ -318,11 +318,11 @@ ROW = [100, 0, 1, 0, 0, 1, 1, 1.0, None, None, None, None, None, 1.0, False, Fal
     ("write", "code"),
     [
         (
-            f"row = {ROW}; row[3] = 77; os.write(fd, encode_frame('ORDERS', rows=[row], tags=[]) "
+            f"row = {ROW}; row[3] = 77; os.write(4, encode_frame('ORDERS', rows=[row], tags=[]) "
             "+ encode_frame('DONE', ledger_hash='0' * 64, n_bars=570))",
             "integrity",
         ),
-        ("os.write(fd, b'\\x00\\x00\\x10\\x00{')", "crashed"),
+        ("os.write(4, b'\\x00\\x00\\x10\\x00{')", "crashed"),
     ],
 )
 def test_a_child_that_forges_frames_gains_nothing(write, code):

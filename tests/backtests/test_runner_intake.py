@@ -74,9 +74,9 @@ def test_an_indicator_that_did_not_come_whole_is_not_drawn(intake):
         (piece(1, [1.0]), "integrity"),
         (piece(0, [1.0]) + piece(5, [1.0]), "integrity"),
         (piece(0, [1.0] * 11), "integrity"),
-        (b"".join(piece(0, [1.0]) for _ in range(30)), "output_limit"),
-        (b"".join(plot(f"series {i}") for i in range(30)), "output_limit"),
-        (encode_frame("LOG", lines=[["info", 1, "x" * 1_000]] * 20), "output_limit"),
+        (b"".join(piece(0, [1.0]) for _ in range(30)), "plot_limit"),
+        (b"".join(plot(f"series {i}") for i in range(30)), "plot_limit"),
+        (encode_frame("LOG", lines=[["info", 1, "x" * 1_000]] * 20), "log_limit"),
         (encode_frame("ORDERS", rows=[ROW] * 6, tags=[]), "order_limit"),
         (encode_frame("ORDERS", rows=[], tags=["t"] * 6), "order_limit"),
     ],
@@ -88,13 +88,13 @@ def test_what_must_not_come_ends_the_run_with_a_named_cause(intake, data, code):
 
 
 def test_plotted_points_are_bounded(intake, monkeypatch):
-    monkeypatch.setattr(limits_of_intake, "MAX_PLOT_POINTS", 3)
+    intake = Intake(Limits(max_plot_points=3), TIMELINE, STEP_MS)
     intake.feed(plot(i_bar=(1, 2, 3), values=(1, 2, 3)))
-    with pytest.raises(Violation, match="plotted more"):
+    with pytest.raises(Violation, match="at most 3 points; this is 4"):
         intake.feed(plot())
 
 
 def test_the_whole_stream_is_bounded(intake, monkeypatch):
     monkeypatch.setattr(limits_of_intake, "MAX_STREAM_BYTES", 200)
-    with pytest.raises(Violation, match="reported more"):
+    with pytest.raises(Violation, match="A run may report"):
         intake.feed(encode_frame("PROGRESS", i_bar=1, n_bars=10, equity=1.0) * 10)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backtests.engine.errors import ResourceLimitError
 from backtests.engine.frames import (
     MAX_FRAME_BYTES,
     DoneFrame,
@@ -47,7 +48,7 @@ GOOD = {
 }
 
 
-def frames_written(write):
+def frames_written(write, max_log_bytes=1_000_000):
     """What a reporter puts into its pipe, decoded."""
     read_fd, write_fd = os.pipe()
     os.set_blocking(read_fd, False)
@@ -58,7 +59,7 @@ def frames_written(write):
             super()._send(frame)
             frames.extend(decoder.feed(os.read(read_fd, 1 << 20)))
 
-    reporter = DrainedPipe(write_fd, max_log_bytes=100_000)
+    reporter = DrainedPipe(write_fd, max_log_bytes=max_log_bytes)
     write(reporter)
     reporter.flush()
     os.close(read_fd)
@@ -234,15 +235,15 @@ def test_the_longest_values_still_fit_into_frames():
     assert isinstance(frames[-1], ErrorFrame)
 
 
-def test_lines_beyond_the_log_s_limit_are_dropped_and_that_is_said():
+def test_lines_beyond_the_log_s_limit_are_refused():
     def write(reporter):
-        for i in range(10_000):
+        for i in range(1_000):
             reporter.log("info", i, "x" * 60)
+        with pytest.raises(ResourceLimitError, match="at most 100,000 bytes; this is 100,100"):
+            reporter.log("info", 1_000, "x" * 60)
 
-    lines = [line for frame in frames_written(write) for line in frame.lines]
-    assert 900 < len(lines) < 1_100
-    assert lines[-1][0] == "warning"
-    assert "full" in lines[-1][2]
+    lines = [line for frame in frames_written(write, 100_000) for line in frame.lines]
+    assert len(lines) == 1_000
 
 
 def test_progress_is_told_at_most_four_times_a_second():

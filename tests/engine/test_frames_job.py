@@ -12,7 +12,7 @@ from backtests.engine.request import Bars, Feed, FundingEvents, SymbolFeed, merg
 from backtests.runner.jail.job_file import JobFile
 from tests.engine.strategy_stage import make_bars, make_feed, make_request
 
-LIMITS = JobLimits(memory_mb=512, cpu_s=60, max_orders=100, max_log_bytes=1_000, max_tasks=16)
+LIMITS = JobLimits(memory_mb=512, cpu_s=60, max_orders=100, max_log_bytes=1_000, max_plot_points=100, max_tasks=16)
 
 
 def rich_feed():

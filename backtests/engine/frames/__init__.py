@@ -2,7 +2,6 @@
 
 from backtests.engine.frames.job import ChildJob, JobLimits, job_chunks, read_job
 from backtests.engine.frames.kinds import (
-    MAX_PLOT_POINTS,
     DoneFrame,
     ErrorFrame,
     Frame,
@@ -20,7 +19,6 @@ from backtests.engine.frames.writer import FrameReporter
 
 __all__ = [
     "MAX_FRAME_BYTES",
-    "MAX_PLOT_POINTS",
     "ChildJob",
     "DoneFrame",
     "ErrorFrame",

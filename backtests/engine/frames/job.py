@@ -28,6 +28,7 @@ class JobLimits:
     cpu_s: int
     max_orders: int
     max_log_bytes: int
+    max_plot_points: int
     max_tasks: int  # processes and threads of the child's user
 
 

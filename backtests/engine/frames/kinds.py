@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 from backtests.engine.result import Rows
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
-ERROR_CODES = ("strategy_source", "strategy_error", "memory_limit", "order_limit", "internal")
+ERROR_CODES = (
+    *("strategy_source", "strategy_error", "internal"),
+    *("memory_limit", "order_limit", "log_limit", "plot_limit"),
+)
 
 MAX_NAME = 80  # characters of a series' or pane's name
 MAX_LINE = 2_000  # characters of a log line, a message, a source line
 MAX_TRACEBACK = 8_000
 MAX_TAG = 64
-MAX_PLOT_POINTS = 1_000_000  # of all plotted series of a run
 
 
 class FrameError(ValueError):

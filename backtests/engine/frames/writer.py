@@ -7,11 +7,11 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
+from backtests.engine.errors import ResourceLimitError
 from backtests.engine.frames.kinds import (
     LOG_LEVELS,
     MAX_LINE,
     MAX_NAME,
-    MAX_PLOT_POINTS,
     MAX_TAG,
     MAX_TRACEBACK,
     ErrorFrame,
@@ -28,13 +28,13 @@ PROGRESS_EVERY_S = 0.25
 
 
 class FrameReporter:
-    """Writes a run's frames to `fd`. What a strategy says beyond its limits is dropped."""
+    """Writes a run's frames to `fd`. A log or plots beyond their limits raise ResourceLimitError."""
 
-    def __init__(self, fd: int, *, max_log_bytes: int) -> None:
+    def __init__(self, fd: int, *, max_log_bytes: int, max_plot_points: int = 1_000_000) -> None:
         self._fd = fd
-        self._log_bytes_left = max_log_bytes
-        self._is_log_full = False
-        self._points_left = MAX_PLOT_POINTS
+        self._max_log_bytes = max_log_bytes
+        self._max_plot_points = max_plot_points
+        self._n_log_bytes = self._n_points = 0
         self._lines: list[tuple[str, int, str]] = []
         self._line_bytes = 0
         self._points: dict[tuple[str, str], tuple[list[int], list[float]]] = {}
@@ -55,17 +55,20 @@ class FrameReporter:
     def log(self, level: str, i_bar: int, text: str) -> None:
         line = clean_text(text, MAX_LINE)
         n_bytes = len(line.encode()) + 40
-        if not self._take(n_bytes, i_bar):
-            return
+        self._n_log_bytes += n_bytes
+        if self._n_log_bytes > self._max_log_bytes:
+            raise _exceed("max_log_bytes", self._max_log_bytes, self._n_log_bytes, "write a log of", "bytes")
         self._lines.append((level if level in LOG_LEVELS else "info", i_bar, line))
         self._line_bytes += n_bytes
         if self._line_bytes > LOG_BYTES_PER_FRAME:
             self._flush_lines()
 
     def plot(self, name: str, pane: str, i_bar: int, value: float) -> None:
-        self._points_left -= 1
-        if math.isinf(value) or self._points_left < 0:
+        if math.isinf(value):
             return
+        self._n_points += 1
+        if self._n_points > self._max_plot_points:
+            raise _exceed("max_plot_points", self._max_plot_points, self._n_points, "plot", "points")
         key = (clean_text(name, MAX_NAME), clean_text(pane, MAX_NAME))
         bars, values = self._points.setdefault(key, ([], []))
         bars.append(i_bar)
@@ -114,15 +117,6 @@ class FrameReporter:
         for key in list(self._points):
             self._flush_points(key)
 
-    def _take(self, n_bytes: int, i_bar: int) -> bool:
-        self._log_bytes_left -= n_bytes
-        if self._log_bytes_left >= 0:
-            return True
-        if not self._is_log_full:
-            self._is_log_full = True
-            self._lines.append(("warning", i_bar, "The log is full: what comes after this line is not kept."))
-        return False
-
     def _flush_lines(self) -> None:
         if self._lines:
             self._send(encode_frame("LOG", lines=self._lines))
@@ -137,6 +131,10 @@ class FrameReporter:
         view = memoryview(frame)
         while view:
             view = view[os.write(self._fd, view) :]
+
+
+def _exceed(limit: str, allowed: int, used: int, verb: str, unit: str) -> ResourceLimitError:
+    return ResourceLimitError(limit, allowed, used, f"A run may {verb} at most {allowed:,} {unit}; this is {used:,}.")
 
 
 _CONTROLS = {code: "�" for code in range(32) if chr(code) not in "\t\n"}  # JSON would write six bytes for each

@@ -132,9 +132,8 @@ class Session:
             raise OrderError("Orders are possible in on_data and in hooks, not in initialize or on_finish.")
         n_orders = self.account.n_commands
         if self.max_orders is not None and n_orders >= self.max_orders:
-            raise ResourceLimitError(
-                "max_orders", self.max_orders, n_orders, f"A run may make at most {self.max_orders:,} orders."
-            )
+            message = f"A run may make at most {self.max_orders:,} orders; this is {n_orders + 1:,}."
+            raise ResourceLimitError("max_orders", self.max_orders, n_orders + 1, message)
         return self.account
 
     def find_history(self, symbol: str | None, timeframe: str | None) -> ClosedBars:

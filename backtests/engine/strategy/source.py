@@ -39,6 +39,12 @@ METHODS = {
     "on_funding": ("self", "payment"),
     "on_finish": ("self",),
 }
+LIMIT_CODES = {
+    "max_orders": "order_limit",
+    "max_log_bytes": "log_limit",
+    "max_plot_points": "plot_limit",
+    "plots": "plot_limit",
+}
 PUBLIC_NAMES: dict[str, Any] = {
     "Strategy": Strategy,
     "Param": Param,
@@ -186,8 +192,8 @@ def _extract(trace: TracebackType | None) -> traceback.StackSummary:
 def _code_of(error: BaseException, *, is_users: bool) -> str:
     if isinstance(error, MemoryError):
         return "memory_limit"
-    if isinstance(error, ResourceLimitError) and error.limit == "max_orders":
-        return "order_limit"
+    if isinstance(error, ResourceLimitError) and error.limit in LIMIT_CODES:
+        return LIMIT_CODES[error.limit]
     if isinstance(error, RequestError) and not is_users:
         return "strategy_source"
     return "strategy_error" if is_users or isinstance(error, BacktestError) else "internal"

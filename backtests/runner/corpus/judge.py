@@ -83,8 +83,11 @@ def _check_replay(job: RunJob, outcomes: list[RunOutcome]) -> list[str]:
 
 
 def _check_same(job: RunJob, outcomes: list[RunOutcome]) -> list[str]:
-    first, second = (outcome.result.result_hash() if outcome.result else outcome.status for outcome in outcomes[-2:])
-    return [] if first == second else ["two runs differ, and nothing says so"]
+    failed = [outcome.failure.message for outcome in outcomes if outcome.failure]
+    if failed:
+        return [f"it did not run: {failed[0]}"]
+    hashes = {outcome.result.result_hash() for outcome in outcomes if outcome.result}
+    return [] if len(hashes) == 1 else ["two runs differ, and nothing says so"]
 
 
 def _ends_with(codes: set[str], outcomes: list[RunOutcome], fault: str) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from backtests.engine.request import Bars, Feed
 from backtests.engine.result import Rows
+from backtests.runner.corpus.judge import LIMIT_CODES
 from backtests.runner.outcome import RunJob, RunOutcome
 
 MAX_CUTS = 3
@@ -22,6 +23,8 @@ def find_lookahead(job: RunJob, first: RunOutcome, run: Callable[[RunJob], RunOu
     for cut in _choose_cuts(rows, n_bars):
         for other in (_cut_off(job, cut), _scramble(job, cut)):
             outcome = run(other)
+            if outcome.failure is not None and outcome.failure.code in LIMIT_CODES:
+                continue  # says nothing about the future
             if outcome.commands is None or _until(outcome.commands.rows, cut) != _until(rows, cut):
                 return cut
     return None
