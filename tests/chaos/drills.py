@@ -165,7 +165,7 @@ class Drill:
             self.load.go_on()
             time.sleep(0.1)
         for kind, writer in zip(LOCK_WRITERS, writers, strict=True):
-            said = writer.communicate(timeout=60)[0].strip()
+            said = writer.communicate(timeout=300)[0].strip()
             print(f"    {kind}: {said}")
             if not said.endswith(" 0 locked"):
                 self.problems.append(f"{kind}: {said}")
@@ -192,7 +192,8 @@ class Drill:
     def _find_worker_of(self, run_id: object, seconds: float = 60) -> int:
         """The worker of a long run: its child is the oldest of all, once it is at work."""
         wait_until(lambda: self._row(run_id).stage == "running", seconds, "a run to be at work")
-        return min(find_roles(self.host)["strategy"], key=lambda process: process.started).parent_pid
+        found = wait_until(lambda: find_roles(self.host).get("strategy"), seconds, "its process")
+        return int(min(found, key=lambda process: process.started).parent_pid)
 
     def _living(self) -> set[int]:
         return {process.pid for process in self.host.processes()}

@@ -14,7 +14,7 @@ from marketdata.jobs.schedule import ensure_schedule_quietly
 
 class Command(qcluster.Command):  # type: ignore[misc]
     requires_system_checks = ()  # they load every page, which no worker shows
-    help = "Run the workers. Stop it with SIGTERM to the whole session: runs go back to the queue."
+    help = "Run the workers. `serve` does so, watches over them, and has their runs given back when they end."
 
     def handle(self, *args: Any, **options: Any) -> None:
         ensure_schedule_quietly()
