@@ -102,6 +102,7 @@ class Host:
                 self._hear()
                 if time.monotonic() - self._heard_at > WATCHDOG_S + (60 if not self._is_ready.is_set() else 0):
                     self._kill_group()
+            self._kill_rest()
             self.n_restarts += 1
             time.sleep(RESTART_S)
 
@@ -128,6 +129,13 @@ class Host:
             self._heard_at = time.monotonic()
             if b"READY=1" in said:
                 self._is_ready.set()
+
+    def _kill_rest(self) -> None:
+        """What a control group still holds when its main process has ended is killed, as systemd does."""
+        for process in read_processes().values():
+            if (process.pid, process.started) in self.seen and not process.is_zombie:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
 
     def _kill_group(self) -> None:
         for process in self.processes():

@@ -68,16 +68,22 @@ def judge(load: Load) -> Verdict:
             verdict.doubled.append(f"{run.pk} ended {n_ends[run.pk.hex]} times")
         elif problem := _find_problem(run, load):
             verdict.wrong.append(f"{run.pk} {problem}")
-        verdict.given_up += run.n_lost >= MAX_LOST
+        verdict.given_up += is_given_up(run)
     verdict.orphans += _find_stray_folders(runs)
     return verdict
+
+
+def is_given_up(run: BacktestRun) -> bool:
+    """Whether it ended as promised to those whose worker or child was killed three times."""
+    n_before = MAX_LOST - 1  # the last death of a child is the failure itself
+    return run.n_lost >= MAX_LOST or (run.failure_code == "killed" and run.n_lost >= n_before)
 
 
 def _find_problem(run: BacktestRun, load: Load) -> str:
     if run.status == "cancelled":
         return "" if str(run.pk) in load.cancelled or load.cancels_any else "was cancelled, and nobody asked for it"
     if run.status == "failed":
-        return "" if run.n_lost >= MAX_LOST else f"failed with {run.failure}"
+        return "" if is_given_up(run) else f"failed with {run.failure}"
     first_day = dt.datetime.fromtimestamp(run.from_ms / 1000, dt.UTC).date().isoformat()
     expected = load.expected.get((run.strategy_version.strategy.name, first_day))
     if expected and run.result_hash != expected:
