@@ -57,9 +57,6 @@ class AboveLevel(Strategy):
 """
 
 FLIP_TARGETS = """
-import numpy as np
-
-
 class FlipTargets(Strategy):
     fast = Param(20)
     slow = Param(50)
@@ -69,11 +66,8 @@ class FlipTargets(Strategy):
     def targets(self, candles):
         fast = candles.indicator(ta.sma, "close", length=self.fast)
         slow = candles.indicator(ta.sma, "close", length=self.slow)
-        wanted = np.full(len(candles), np.nan)
-        wanted[1 + np.flatnonzero((fast <= slow)[:-1] & (fast > slow)[1:])] = 1
-        wanted[1 + np.flatnonzero((fast >= slow)[:-1] & (fast < slow)[1:])] = -1
         exits = {"stop_loss_ratio": self.stop_loss or None, "take_profit_ratio": self.take_profit or None}
-        return Targets(wanted, unit="qty", **exits)
+        return Targets(candles.crossings(fast, slow), unit="qty", **exits)
 """
 
 LEVEL_TARGETS = """

@@ -196,6 +196,13 @@ CANDLES_NAMES = (
         "(fn, *columns, plot=True, name=None, pane=None, **kwargs)",
         "One value for each bar: candles.indicator(ta.sma, 'close', length=20). Several arrays where fn gives several.",
     ),
+    ApiName(
+        "candles",
+        "crossings",
+        "method",
+        "(line, other)",
+        "1 where line comes to be above other, -1 where below, NaN elsewhere: values for Targets.",
+    ),
     ApiName("candles", "to_frame", "method", "()", "All columns as a DataFrame, indexed by open time."),
     ApiName("candles", "of", "method", "(symbol)", "The candles of another symbol of the run."),
 )

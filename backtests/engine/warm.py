@@ -10,6 +10,7 @@ from backtests.engine.portfolio.formulas import funding_payment, liquidation_pri
 from backtests.engine.replay import replay
 from backtests.engine.request import Bars, Feed, Instrument, MarginTier, RunRequest, SymbolFeed, TradingMarket
 from backtests.engine.result import CommandLog
+from backtests.engine.strategy import Candles
 
 _TIER = MarginTier(floor=0.0, cap=1e9, maintenance_rate=0.01, max_leverage=100.0, cumulative=0.0)
 _MINUTE = 60_000
@@ -23,6 +24,7 @@ def warm_kernels() -> float:
     maintenance_margin(notional=100.0, tiers=(_TIER,))
     funding_payment(position_qty=1.0, mark_price=100.0, rate=0.0001)
     Portfolio(1000.0, TradingMode.FUTURES, 10.0).check_liquidations({})
+    Candles(_tiny_feed(), _tiny_feed().symbols[0].bars.open_ms, 0).crossings(0.0, 1.0)
     return perf_counter() - started
 
 

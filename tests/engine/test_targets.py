@@ -9,7 +9,7 @@ from backtests.engine.errors import ResourceLimitError, StrategyRunError
 from backtests.engine.kernels.types import CommandKind, ExitReason, OrderStatus, Reason
 from backtests.engine.loop import run
 from backtests.engine.request import Feed, Instrument, SymbolFeed
-from backtests.engine.strategy import Session, describe_error, load_strategy
+from backtests.engine.strategy import Session, crossed_above, crossed_below, describe_error, load_strategy
 from tests.engine.random_runs import make_scenario
 from tests.engine.scenarios import Script
 from tests.engine.strategy_stage import TIERS, NotingReporter, make_bars, make_feed, make_request, play
@@ -284,6 +284,25 @@ def test_candles_show_columns_and_indicators_of_every_bar_read_only():
     assert mean[6] == (203 + 204 + 206) / 3
     with pytest.raises(KeyError, match="'DOGEUSDT' is not in this run"):
         candles.of("DOGEUSDT")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_crossings_of_arrays_are_those_that_crossed_above_and_below_see_bar_by_bar(seed):
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 3, (2, 200)).astype(float)  # many are equal
+    values[rng.random((2, 200)) < 0.1] = np.nan
+    feed = make_feed(make_bars(range(100, 300)))
+    candles = Candles(feed, feed.symbols[0].bars.open_ms, 0)
+    for line, other in ((values[0], values[1]), (values[0], 1), (1, values[1])):
+        marks = candles.crossings(line, other)
+        a, b = (np.broadcast_to(np.asarray(side, float), 200) for side in (line, other))
+        for i in range(1, 200):
+            pairs = (a[i - 1 : i + 1], b[i - 1 : i + 1])
+            seen = 1.0 if crossed_above(*pairs) else -1.0 if crossed_below(*pairs) else np.nan
+            np.testing.assert_equal(marks[i], seen)
+        assert np.isnan(marks[0])
+    with pytest.raises(ValueError, match="one value for each of the 200 bars"):
+        candles.crossings(values[0][1:], values[1])
 
 
 def test_the_same_indicator_call_computes_once_and_several_lines_have_names():

@@ -37,11 +37,8 @@ class TargetPlan:
 
     def to_row(self, first_bar: int) -> Rows:
         """kernels.targets.PLAN as it stands before the first bar of the span: flat."""
-        row = np.zeros(1, PLAN)
-        for name in ("size_kind", "leverage", "stop_loss_ratio", "take_profit_ratio", "band"):
-            row[name] = getattr(self, name)
-        row["i_next"], row["i_order"] = first_bar, -1
-        return row
+        numbers = (self.leverage, self.stop_loss_ratio, self.take_profit_ratio, self.band)
+        return np.array([(self.size_kind, *numbers, first_bar, 0.0, -1)], PLAN)
 
 
 def count_changes(values: NDArray[np.float64]) -> int:

@@ -54,6 +54,8 @@ class Simulation:
         self.account = account
         self.positions = positions
         self._start()
+        states = (account.view(np.uint8), positions.view(np.uint8))  # rows of many fields are slow to assign
+        self._beginnings = tuple((rows, rows.copy()) for rows in states)
         self.market, self.rules = market, rules
         self._facts = find_facts(market, rules, is_swept=not keeps_equity)
         self.use_books(books)
@@ -80,9 +82,8 @@ class Simulation:
 
     def reset(self) -> None:
         """Back to the first bar with the initial balance. Rows that were handed out as views change."""
-        for rows in (self.account, self.positions):  # rows of the tables are written whole
-            rows.view(np.uint8)[:] = 0
-        self._start()
+        for rows, beginning in self._beginnings:  # rows of the tables are written whole
+            rows[:] = beginning
 
     def play(self, commands: Rows, n_commands: int, i_bar: int) -> None:
         """Play all commands that are not yet played, and the steps up to i_bar."""

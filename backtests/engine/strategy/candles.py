@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backtests.engine.indicators import FloatArray, compute_lines, guess_pane
+from backtests.engine.kernels.crossings import mark_crossings
 from backtests.engine.portfolio.market import bar_columns
 from backtests.engine.request import Feed
 from backtests.engine.strategy.bar import COLUMNS
@@ -116,6 +117,25 @@ class Candles:
         else:
             lines = self._kept[key][0]
         return lines[0][1] if len(lines) == 1 else Lines(lines)
+
+    def crossings(self, line: Any, other: Any) -> FloatArray:
+        """1 at each bar at which line comes to be above other, -1 at which below, NaN elsewhere: values for Targets.
+
+        Arrays of one value for each bar, or numbers. Coming from equality counts, as with crossed_above. Raises
+        ValueError for arrays of another length.
+        """
+        marks = np.empty(len(self))
+        mark_crossings(self._whole(line), self._whole(other), marks)
+        return marks
+
+    def _whole(self, values: Any) -> FloatArray:
+        """One value for each bar, in an array of the type that kernels are compiled for. Raises ValueError."""
+        array = np.asarray(values, np.float64)
+        if array.ndim == 0:
+            array = np.full(len(self), array)
+        if array.shape != self.time_ms.shape:
+            raise ValueError(f"crossings takes one value for each of the {len(self):,} bars, not {array.shape}.")
+        return _read_only(np.ascontiguousarray(array))
 
     def _compute(
         self, fn: Callable[..., Any], columns: tuple[Any, ...], kwargs: dict[str, Any]
