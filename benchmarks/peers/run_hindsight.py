@@ -9,6 +9,7 @@ from backtests.engine.request import Bars, ParamValue
 from backtests.engine.result import EngineResult
 from backtests.engine.strategy import Session, load_strategy
 from backtests.engine.sweep import sweep
+from backtests.engine.warm import warm_kernels
 from benchmarks.agreement import find_ties, vectorbt_skips
 from benchmarks.peers.stopwatch import Answer, Job, serve
 from benchmarks.series import find_version, make_feed, make_request, read_bars
@@ -51,5 +52,6 @@ def describe(result: EngineResult | Answer) -> Answer:
 
 
 if __name__ == "__main__":
-    keep_freed_memory()  # as the child and the worker do
+    keep_freed_memory()  # as a worker and its waiting child do, with the kernels loaded before there is a run
+    warm_kernels()
     serve(find_version(), prepare, describe)
