@@ -151,7 +151,10 @@ class ServedSite:
         ]
 
     def strategies(self):
-        return [process for process in self.processes() if "backtests.engine" in command_of(process)]
+        """One process of each run: the strategy's, or bubblewrap's around it."""
+        found = [process for process in self.processes() if "backtests.engine" in command_of(process)]
+        pids = {process.pid for process in found}
+        return [process for process in found if process.parent_pid not in pids]
 
     def request_run(self, strategy="Slow"):
         return self._ask(f"request {strategy}")
