@@ -21,7 +21,6 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Case, Exists, F, Q, Value, When
 from django.db.models.functions import Now
-from django.utils import timezone
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -58,8 +57,8 @@ class IngestJobQuerySet(models.QuerySet["IngestJob"]):
             status=IngestJob.Status.RUNNING,
             attempt=1,
             token=uuid.uuid4(),
-            lease_until=timezone.now() + LEASE,
-            started_at=timezone.now(),
+            lease_until=Now() + Value(LEASE),
+            started_at=Now(),
             **fields,
         )
 
