@@ -3,10 +3,11 @@
 from structlog.contextvars import bound_contextvars
 
 from backtests.engine.memory import keep_freed_memory
-from backtests.models import BacktestRun
+from backtests.models import BacktestRun, VersionCheck
 from backtests.operations.attempt import run_attempt
 from backtests.operations.dispatcher import dispatch_quietly
 from backtests.operations.heartbeat import Heartbeat, stop_on_sigterm
+from backtests.operations.version_checks import make_check
 
 
 def run_backtest(run_id: str) -> None:
@@ -23,3 +24,14 @@ def run_backtest(run_id: str) -> None:
         run_attempt(run, heartbeat)
     if heartbeat.stop_reason != "shutdown":
         dispatch_quietly()  # this worker is free for whoever is next
+
+
+def check_version(version_id: str) -> None:
+    """Check one version of a strategy for look-ahead and chance. A duplicate message finds nothing to claim."""
+    keep_freed_memory()
+    check = VersionCheck.objects.claim(version_id)
+    if check is None:
+        return
+    with bound_contextvars(version_id=version_id):
+        make_check(check)
+    dispatch_quietly()

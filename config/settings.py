@@ -289,5 +289,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "IngestJobKind": "marketdata.ingest_job.IngestJob.Kind",
         "JobStatus": "marketdata.ingest_job.IngestJob.Status",
+        "SeriesKind": "marketdata.models.SeriesKind.values",
+        "VersionCheckStatus": "backtests.presentation.checks.CHECK_STATUSES",
     },
 }

@@ -84,6 +84,7 @@ class StrategyVersion(models.Model):
 
     class Meta:
         ordering: ClassVar = ["strategy", "-number"]
+        indexes: ClassVar = [models.Index(fields=["-created_at"], name="strategies_version_recent")]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["strategy", "number"], name="strategies_version_number_unique"),
             models.CheckConstraint(condition=models.Q(number__gte=1), name="strategies_version_number_from_one"),

@@ -13,6 +13,7 @@ from backtests.engine.kernels.types import ExitReason, OrderKind, OrderStatus, R
 from backtests.engine.request import FillPolicy, LimitFill, MarginMode, PathRule, TradingMarket
 from backtests.models import BacktestRun
 from backtests.operations.line import find_places
+from backtests.presentation.checks import CHECK_STATUSES, CheckView
 from backtests.presentation.live import STAGES, percent_done, stage_of
 
 
@@ -94,6 +95,9 @@ class StrategyRefSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     version = serializers.IntegerField()
     sha256 = serializers.CharField()
+    look_ahead_check = serializers.ChoiceField(
+        choices=CHECK_STATUSES, help_text="Of this version: see /strategies/{id}/versions/{number}/check/."
+    )
 
 
 class ProgressSerializer(serializers.Serializer[Any]):
@@ -174,6 +178,7 @@ class RunSerializer(serializers.ModelSerializer[BacktestRun]):
             "name": version.strategy.name,
             "version": version.number,
             "sha256": version.sha256,
+            "look_ahead_check": CheckView(getattr(version, "lookahead_check", None)).status,
         }
 
     @extend_schema_field(ProgressSerializer)

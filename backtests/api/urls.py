@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from backtests.api import views
+from backtests.api import checks, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("backtests/", views.RunListView.as_view(), name="api_backtest_list"),
@@ -10,4 +10,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("backtests/<uuid:run_id>/orders/", views.RunOrdersView.as_view(), name="api_backtest_orders"),
     path("backtests/<uuid:run_id>/trades/", views.RunTradesView.as_view(), name="api_backtest_trades"),
     path("backtests/<uuid:run_id>/equity/", views.RunEquityView.as_view(), name="api_backtest_equity"),
+    path(
+        "strategies/<uuid:strategy_id>/versions/<int:number>/check/",
+        checks.VersionCheckView.as_view(),
+        name="api_version_check",
+    ),
 ]

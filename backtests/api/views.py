@@ -54,7 +54,9 @@ class RunAPIView(APIView):
         user = self.request.user
         if not user.is_authenticated:  # only while the schema is drawn
             return BacktestRun.objects.none()
-        return BacktestRun.objects.visible_to(user).select_related("strategy_version__strategy")
+        return BacktestRun.objects.visible_to(user).select_related(
+            "strategy_version__strategy", "strategy_version__lookahead_check"
+        )
 
     def find_run(self, run_id: Any) -> BacktestRun:
         return get_object_or_404(self.runs(), pk=run_id)

@@ -15,6 +15,7 @@ from backtests.engine.confinement.compiled_code import accept_uncached_functions
 from backtests.engine.frames import ChildJob, ErrorFrame, FrameReporter, read_job
 from backtests.engine.loop import run
 from backtests.engine.memory import keep_freed_memory
+from backtests.engine.other_clock import shift_clock
 from backtests.engine.strategy import Session, describe_error, load_strategy
 from backtests.engine.warm import warm_kernels
 
@@ -62,6 +63,7 @@ def _has_job() -> bool:
 
 def run_job(job: ChildJob, reporter: FrameReporter) -> int:
     """Run the strategy to its end, and say how it ended."""
+    shift_clock()
     random.seed(job.request.seed)
     np.random.seed(job.request.seed)
     session = None

@@ -16,7 +16,7 @@ from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
 from accounts.quotas import limits_of
-from backtests.models import BacktestRun, WorkerPool
+from backtests.models import BacktestRun, VersionCheck, WorkerPool
 from backtests.operations.line import choose_next
 from marketdata.jobs.dispatch import count_busy_workers
 
@@ -39,7 +39,9 @@ def dispatch() -> int:
     with transaction.atomic():
         _await_turn()
         n_workers = WorkerPool.objects.count_workers() or settings.N_WORKERS  # none yet: one is about to start
-        n_workers -= count_busy_workers()  # with candles
+        n_workers -= (
+            count_busy_workers() + VersionCheck.objects.in_flight().count()
+        )  # with candles, with checks of versions
         n_sent = _send_again(n_workers)
         chosen = choose_next(n_workers - BacktestRun.objects.in_flight().count())
         for run_id in chosen:
@@ -52,7 +54,9 @@ def has_idle_workers() -> bool:
     if not BacktestRun.objects.filter(status=BacktestRun.Status.QUEUED, dispatched_at__isnull=False).exists():
         return False
     running = BacktestRun.objects.in_flight().filter(status=BacktestRun.Status.RUNNING).count()
-    return running + count_busy_workers() < WorkerPool.objects.count_workers()
+    return (
+        running + count_busy_workers() + VersionCheck.objects.in_flight().count() < WorkerPool.objects.count_workers()
+    )
 
 
 def dispatch_quietly() -> None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 from django.db import DatabaseError, connections
 
@@ -20,6 +20,15 @@ logger = logging.getLogger(__name__)
 PERIOD_S = 1.0  # the lease lasts eight of them, and a cancelled run is noticed within one
 
 type StopReason = Literal["", "not_ours", "shutdown"]
+
+
+class Stoppable(Protocol):
+    """Work that can be asked to stop."""
+
+    @property
+    def stop_reason(self) -> str: ...
+
+    def ask_to_stop(self) -> None: ...
 
 
 class Heartbeat:
@@ -73,8 +82,8 @@ class Heartbeat:
 
 
 @contextmanager
-def stop_on_sigterm(heartbeat: Heartbeat) -> Iterator[None]:
-    """While inside, SIGTERM asks the run to stop instead of killing the process; afterwards it does what it always did.
+def stop_on_sigterm(work: Stoppable) -> Iterator[None]:
+    """While inside, SIGTERM asks the work to stop instead of killing the process; afterwards it does what it did.
 
     Only the main thread may set signal handlers; elsewhere this does nothing.
     """
@@ -83,12 +92,12 @@ def stop_on_sigterm(heartbeat: Heartbeat) -> Iterator[None]:
         return
 
     def ask(_signal: int, _frame: FrameType | None) -> None:
-        heartbeat.ask_to_stop()
+        work.ask_to_stop()
 
     before = signal.signal(signal.SIGTERM, ask)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-        if heartbeat.stop_reason == "shutdown":
+        if work.stop_reason == "shutdown":
             signal.raise_signal(signal.SIGTERM)

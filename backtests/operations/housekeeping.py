@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from backtests import artifacts
 from backtests.models import BacktestRun, WorkerPool
+from backtests.operations.version_checks import note_versions
 from backtests.pins import find_pinned
 from marketdata.home import candle_store
 from marketdata.store import StoreError
@@ -32,6 +33,7 @@ def keep_house() -> int:
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
     sweep_candles_daily()
     keep_uploads()
+    note_versions()
     return sweep_artifacts()
 
 

@@ -12,6 +12,7 @@ from django.db.models import Max
 from backtests.models import BacktestRun
 from backtests.operations.dispatcher import dispatch, has_idle_workers
 from backtests.operations.housekeeping import keep_house
+from backtests.operations.version_checks import dispatch_checks
 from marketdata.jobs.dispatch import reap_jobs
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Reaper:
                 well_since = now
             try:
                 reap(may_judge=now - well_since > GRACE_S)
+                dispatch_checks(may_judge=now - well_since > GRACE_S)
                 self._watch_idleness()
                 if now >= next_housekeeping:
                     keep_house()

@@ -61,7 +61,7 @@ def run_in_jail(job: RunJob, go_on: GoOn = lambda progress: True, *, layers: Lay
         return replace(_watch(job, child, intake, go_on), is_warm=is_warm)
     finally:
         child.close()
-        replace_spare(layers, job.cache_dir)
+        replace_spare(replace(layers, is_elsewhere=False), job.cache_dir)
 
 
 def _watch(job: RunJob, child: Child, intake: Intake, go_on: GoOn) -> JailedRun:

@@ -50,7 +50,7 @@ def run_list(request: AuthedRequest) -> HttpResponse:
 @require_GET
 def run_latest(request: AuthedRequest) -> HttpResponse:
     """The last result of each strategy (?strategy=id, repeated) for the places that the list of strategies keeps."""
-    wanted = [found for word in request.GET.getlist("strategy")[:MAX_LATEST] if (found := _read_uuid(word))]
+    wanted = [found for word in request.GET.getlist("strategy")[:MAX_LATEST] if (found := read_uuid(word))]
     runs = BacktestRun.objects.visible_to(request.user).filter(strategy_version__strategy__in=wanted)
     latest = runs.latest_of_each_strategy().select_related("strategy_version__strategy")
     return render(request, "backtests/_run_latest.html", {"rows": list_rows(latest)})
@@ -139,7 +139,8 @@ def _find_run(request: AuthedRequest, run_id: str) -> BacktestRun:
     return get_object_or_404(runs, pk=run_id)
 
 
-def _read_uuid(word: str) -> uuid.UUID | None:
+def read_uuid(word: str) -> uuid.UUID | None:
+    """None for what is no UUID."""
     try:
         return uuid.UUID(word)
     except ValueError:

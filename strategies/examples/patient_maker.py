@@ -43,5 +43,5 @@ class PatientMaker(Strategy):
             self.exit = self.sell(size, limit=mean, post_only=True, reduce_only=True)
 
     def on_fill(self, fill):
-        if fill.side == "buy":
+        if fill.side == "buy" and self.get_position_size() > 0:  # a stop may have closed it within the bar
             self.set_stop_loss(self.get_entry_price() * (1 - 2 * self.n_steps * self.width))

@@ -136,13 +136,14 @@ def start_child(layers: Layers, cache_dir: Path) -> Child:
         theirs.callback(os.close, job_file.child_fd)
         frames_read, frames_write = _make_pipe(ours, theirs)
         control_write, control_read = _make_pipe(ours, theirs, writes=False)
+        environment = child_environment(trees, is_elsewhere=layers.is_elsewhere)
         command = child_command(layers, trees, job_fd=job_file.child_fd, frames_fd=frames_write, uid=uid)
         given, info_read = [job_file.child_fd, frames_write], None
         if layers.has_bubblewrap:
             info_read, info_write = _make_pipe(ours, theirs)
             filter_fd = _write_filter()
             theirs.callback(os.close, filter_fd)
-            command = bubblewrap_command(command, trees, info_fd=info_write, filter_fd=filter_fd, uid=uid)
+            command = bubblewrap_command(command, trees, environment, info_fd=info_write, filter_fd=filter_fd, uid=uid)
             given += [info_write, filter_fd]
         process = subprocess.Popen(  # noqa: S603
             command,
@@ -150,7 +151,7 @@ def start_child(layers: Layers, cache_dir: Path) -> Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd="/",
-            env=child_environment(trees),
+            env=environment,
             pass_fds=given,
             start_new_session=True,
         )

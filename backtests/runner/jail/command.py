@@ -2,9 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from backtests.engine.other_clock import CLOCK_SHIFT
 from backtests.runner.jail.layers import Layers
 from backtests.runner.jail.trees import PYTHON, Trees, find_closed, trees_in_jail, trees_in_place
 
@@ -12,17 +13,22 @@ from backtests.runner.jail.trees import PYTHON, Trees, find_closed, trees_in_jai
 _ENGINE = ("-P", "-S", "-m", "backtests.engine")
 _NAMESPACES = ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 _NOBODY = "65534"
+# Another month, day of the week, hour, and other odd and even minutes and seconds.
+ELSEWHERE_S = 200 * 86_400 + 7 * 3_600 + 13 * 60 + 11
 
 
 def find_trees(layers: Layers, cache_dir: Path) -> Trees:
     return trees_in_jail(cache_dir) if layers.has_bubblewrap else trees_in_place(cache_dir)
 
 
-def child_environment(trees: Trees) -> dict[str, str]:
-    """All that the child knows of its surroundings. A fixed hash seed: sets must have the same order in every run."""
+def child_environment(trees: Trees, *, is_elsewhere: bool = False) -> dict[str, str]:
+    """All that the child knows of its surroundings. A fixed hash seed: sets must have the same order in every run.
+
+    `is_elsewhere`: another hash seed and clock, to find out whether a strategy depends on them.
+    """
     return {
         "PYTHONPATH": trees.python_path,
-        "PYTHONHASHSEED": "0",
+        "PYTHONHASHSEED": "20250112" if is_elsewhere else "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
         "NUMBA_CACHE_DIR": trees.cache,
@@ -34,6 +40,7 @@ def child_environment(trees: Trees) -> dict[str, str]:
         "TZ": "UTC",
         "PATH": "/usr/bin:/bin",
         "HOME": "/nonexistent",
+        **({CLOCK_SHIFT: str(ELSEWHERE_S)} if is_elsewhere else {}),
     }
 
 
@@ -58,7 +65,13 @@ def child_command(layers: Layers, trees: Trees, *, job_fd: int, frames_fd: int, 
 
 
 def bubblewrap_command(
-    inside: Sequence[str], trees: Trees, *, info_fd: int, filter_fd: int, uid: int | None
+    inside: Sequence[str],
+    trees: Trees,
+    environment: Mapping[str, str],
+    *,
+    info_fd: int,
+    filter_fd: int,
+    uid: int | None,
 ) -> list[str]:
     """bubblewrap around a command: namespaces of its own, a root that holds the trees read-only and nothing else.
 
@@ -73,7 +86,7 @@ def bubblewrap_command(
         if "--may-read-all" in inside:
             command += ["--cap-add", "CAP_DAC_READ_SEARCH"]
     command += ["--die-with-parent", "--new-session", "--clearenv"]
-    for name, value in child_environment(trees).items():
+    for name, value in environment.items():
         command += ["--setenv", name, value]
     # bubblewrap's own folders are open to its user alone, which the child leaves.
     for folder in _folders_above(trees):

@@ -35,6 +35,7 @@ class Layers:
     has_landlock: bool
     has_seccomp: bool
     uid: int | None = None  # the child's user, where root chooses it; None: one of its own each time
+    is_elsewhere: bool = False  # another hash seed, another time of day: what no honest strategy depends on
 
     @property
     def inner(self) -> tuple[str, ...]:
