@@ -55,15 +55,20 @@ class Turn:
 
 def make_check(check: VersionCheck) -> None:
     """Make a claimed check and note its verdict, or give it back, whatever happens."""
-    turn, started_s = Turn(check), time.monotonic()
+    turn = Turn(check)
+    with stop_on_sigterm(turn):  # around its every end: the signal comes through behind it
+        _make_check(check, turn)
+
+
+def _make_check(check: VersionCheck, turn: Turn) -> None:
+    started_s = time.monotonic()
     try:
-        with stop_on_sigterm(turn):
-            job, data = build_check_job(check.version)
-            verdict, level = check_in_jail(job, turn.go_on, max_s=MAX_S)
-            if verdict.failure is not None and verdict.failure.code == KILLED and check.lose():
-                return
-            facts = {**verdict.to_json(), "data": data, "seconds": round(time.monotonic() - started_s, 1)}
-            check.finish(verdict.name, facts, jail_level=level)
+        job, data = build_check_job(check.version)
+        verdict, level = check_in_jail(job, turn.go_on, max_s=MAX_S)
+        if verdict.failure is not None and verdict.failure.code == KILLED and check.lose():
+            return
+        facts = {**verdict.to_json(), "data": data, "seconds": round(time.monotonic() - started_s, 1)}
+        check.finish(verdict.name, facts, jail_level=level)
     except CheckStopped:
         check.give_back()
     except SystemExit:  # the queue's own time limit, far above the check's
