@@ -10,6 +10,7 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+        from django.db.utils import OperationalError, ProgrammingError
     except ImportError as error:
         raise SystemExit(
             "Django is not installed in this Python. Run `make setup`, then use `.venv/bin/python manage.py`."
@@ -18,6 +19,14 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         raise SystemExit(f"Hindsight cannot start: {error}") from None
+    except (OperationalError, ProgrammingError) as error:
+        if "--traceback" in sys.argv:
+            raise
+        reason = " ".join(str(error).split())
+        raise SystemExit(
+            f"The database does not answer as it should: {reason}. Is it there, and up to date (`make setup`)? "
+            "--traceback tells more."
+        ) from None
 
 
 if __name__ == "__main__":

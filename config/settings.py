@@ -289,7 +289,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "IngestJobKind": "marketdata.ingest_job.IngestJob.Kind",
         "JobStatus": "marketdata.ingest_job.IngestJob.Status",
-        "SeriesKind": "marketdata.models.SeriesKind.values",
+        "SeriesKind": "marketdata.models.SeriesKind.choices",
         "VersionCheckStatus": "backtests.presentation.checks.CHECK_STATUSES",
     },
 }

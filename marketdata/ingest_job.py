@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 LEASE = timedelta(seconds=60)  # longer than the largest file takes to read, since that is one step
+KEEP = timedelta(days=90)  # a finished job
 LOST = {
     "failure_code": "lost",
     "failure": "The process that worked on it disappeared. Resume it: what was taken in by then is not fetched again.",
@@ -109,6 +110,13 @@ class IngestJobQuerySet(models.QuerySet["IngestJob"]):
             .exclude(request={})
             .update(cancel_requested=False, failure_code="", failure="", finished_at=None, **_QUEUED_AGAIN)
         )
+
+    def drop_old(self) -> int:
+        """Forget jobs that ended long ago; what they took in stays. Returns how many."""
+        old = self.filter(status__in=IngestJob.TERMINAL, finished_at__lt=Now() - Value(KEEP))
+        if not old.exists():  # as below
+            return 0
+        return old.delete()[0]
 
     def end_lost(self) -> int:
         """Fail every job whose lease ran out, or cancel it where that was asked for. Returns how many."""

@@ -20,7 +20,7 @@ PRIVATE_SUFFIX = "_MY"  # of the symbol of every private instrument, and of no o
 
 class Market(models.TextChoices):
     SPOT = "spot", "Spot"
-    USDM = "usdm", "USDⓈ-M futures"
+    USDM = "usdm", "USD-M futures"
 
 
 class SeriesKind(models.TextChoices):

@@ -58,8 +58,14 @@ class GapRow:
     to_at: dt.datetime
 
     @property
-    def length(self) -> dt.timedelta:
-        return self.to_at - self.from_at
+    def length(self) -> str:
+        """In words that leave out what is nought, as 304 days or 2 h 30 min."""
+        passed = self.to_at - self.from_at
+        hours, rest = divmod(passed.seconds, 3600)
+        minutes, seconds = divmod(rest, 60)
+        days = f"{passed.days} day{'' if passed.days == 1 else 's'}" if passed.days else ""
+        parts = [f"{n} {unit}" for n, unit in ((hours, "h"), (minutes, "min"), (seconds, "s")) if n]
+        return " ".join([days, *parts]).strip() or "less than 1 s"
 
 
 def draw_strip(coverage: SeriesCoverage) -> CoverageStrip:

@@ -1,4 +1,4 @@
-"""What nobody needs any more goes away: result and candle files that no row names, sessions and pools of the past."""
+"""What nobody needs any more goes away: result and candle files that no row names, sessions, pools and jobs of old."""
 
 import logging
 import time
@@ -16,6 +16,7 @@ from backtests.models import BacktestRun, WorkerPool
 from backtests.operations.version_checks import note_versions
 from backtests.pins import find_pinned
 from marketdata.home import candle_store
+from marketdata.models import IngestJob
 from marketdata.store import StoreError
 from marketdata.sweeping import Swept, sweep_candles
 from marketdata.uploads.service import keep_uploads
@@ -34,6 +35,7 @@ def keep_house() -> int:
     sweep_candles_daily()
     keep_uploads()
     note_versions()
+    IngestJob.objects.drop_old()
     return sweep_artifacts()
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from marketdata.models import SeriesKind
+
 
 class FiltersSerializer(serializers.Serializer[Any]):
     valid_from = serializers.DateField()
@@ -22,7 +24,7 @@ class TiersSerializer(serializers.Serializer[Any]):
 
 
 class HeldSeriesSerializer(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(choices=["trade", "mark", "funding"])
+    kind = serializers.ChoiceField(choices=SeriesKind.choices)
     timeframe = serializers.CharField(allow_blank=True, help_text="Empty for funding.")
     is_synthetic = serializers.BooleanField(help_text="Made up for trying the site.")
     n_rows = serializers.IntegerField()

@@ -13,7 +13,7 @@ class SeriesSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     market = serializers.ChoiceField(choices=Market.values)
     symbol = serializers.CharField()
-    kind = serializers.ChoiceField(choices=SeriesKind.values)
+    kind = serializers.ChoiceField(choices=SeriesKind.choices)
     timeframe = serializers.CharField(allow_blank=True, help_text="Empty for funding.")
     origin = serializers.ChoiceField(choices=SeriesOrigin.values, help_text="uploaded: your own.")
     is_private = serializers.BooleanField(help_text="Yours: seen and used by you alone.")

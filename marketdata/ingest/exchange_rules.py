@@ -1,6 +1,6 @@
 """What the exchange answers about its instruments: filters and margin tiers, in JSON of three shapes.
 
-exchangeInfo (spot and USDⓈ-M), leverageBracket (USDⓈ-M), and plain tiers:
+exchangeInfo (spot and USD-M), leverageBracket (USD-M), and plain tiers:
 [{"symbol": "BTCUSDT", "valid_from": "2024-10-01", "source": "...", "tiers": [[floor, cap, rate, max leverage], ...]}].
 """
 

@@ -117,7 +117,8 @@ class S3Files:
             return SegmentMissing(f"{what}: it is not in {self.options}.")
         if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or status in (401, 403):
             hint = f" ({reason})" if reason else ""
-            return StoreRefused(f"{what}: {self.options} refuses the keys{hint}.")
+            how = "refuses the keys" if self.options.access_key_id else "is closed to this machine: no keys are set"
+            return StoreRefused(f"{what}: {self.options} {how}{hint}.")
         if status == 507 or reason in _FULL_CODES:
             return StoreFull(f"{what}: {self.options} has no space left.")
         if status:

@@ -9,6 +9,7 @@ from accounts.http import AuthedRequest
 from marketdata.coverage import catalogue
 from marketdata.defaults import load_fee_presets
 from marketdata.filters import SeriesFilter
+from marketdata.jobs.presentation import JobRow
 from marketdata.models import IngestJob, Instrument, Series, Upload
 from marketdata.presentation import SeriesRow, draw_strip
 from marketdata.uploads.quota import measure_use
@@ -39,6 +40,6 @@ def data_catalogue(request: AuthedRequest) -> HttpResponse:
         "uploads": Upload.objects.visible_to(user)[:N_UPLOADS_SHOWN],
         "instruments": Instrument.objects.visible_to(user).prefetch_related("filter_sets", "margin_tier_sets"),
         "fee_presets": load_fee_presets(),
-        "jobs": IngestJob.objects.select_related("requested_by")[:N_JOBS_SHOWN] if user.is_staff else [],
+        "jobs": [JobRow(job) for job in IngestJob.objects.visible_to(user).defer("log", "outcome")[:N_JOBS_SHOWN]],
     }
     return render(request, "marketdata/data_catalogue.html", context)

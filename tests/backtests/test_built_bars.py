@@ -154,7 +154,7 @@ def test_page_api_and_command_say_what_the_bars_are_built_from(owner, owner_clie
     assert facts["BTCUSDT bars"] == "1h bars built from 15m candles"
     assert facts["BTCUSDT finer candles"] == "30m built from 15m candles, for the path inside a bar"
     assert "1h bars built from 15m candles" in owner_client.get(f"/runs/{run.id}/?tab=reproducibility").content.decode()
-    expected = {"symbol": "BTCUSDT", "series": "BTCUSDT USDⓈ-M futures Last price 15m", "built_from": "15m"}
+    expected = {"symbol": "BTCUSDT", "series": "BTCUSDT USD-M futures Last price 15m", "built_from": "15m"}
     assert owner_client.get(f"/api/v1/backtests/{run.id}/").json()["summary"]["sources"] == [expected]
     bars = load_bars(load_report(run))  # what the chart draws
     assert set(np.diff(bars.open_ms).tolist()) == {HOUR}
@@ -164,7 +164,7 @@ def test_page_api_and_command_say_what_the_bars_are_built_from(owner, owner_clie
     file.write_text(CROSS)
     call_command("run_backtest", str(file), *(f"--{name}={value}" for name, value in raw.items()))
     out = capsys.readouterr().out
-    assert "BTCUSDT: 1h bars built from 15m candles (BTCUSDT USDⓈ-M futures Last price 15m)" in out
+    assert "BTCUSDT: 1h bars built from 15m candles (BTCUSDT USD-M futures Last price 15m)" in out
 
 
 @pytest.mark.parametrize("timeframe", ["1h", "4h"])

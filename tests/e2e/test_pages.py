@@ -20,6 +20,7 @@ PRIVATE = (
     "/accounts/email/",
     "/accounts/logout/",
 )
+STAFF = ("/data/", "/data/fetch/", "/data/jobs/")
 SCREENS = [(theme, width) for theme in ("dark", "light") for width in (1366, 390)]
 ANSWERED_404 = "console: Failed to load resource: the server responded with a status of 404 (Not Found)"
 
@@ -35,6 +36,45 @@ def member(site, browser):
     state, run = context.storage_state(), page.url.removeprefix(site.url)
     context.close()
     return state, run
+
+
+@pytest.fixture(scope="session")
+def operator(site, browser):
+    """The first account, which is staff, with a fetch that failed since the archive does not answer."""
+    context = browser.new_context()
+    page = context.new_page()
+    address, password = site.staff_account()
+    page.goto(f"{site.url}/accounts/login/")
+    page.fill("input[name=login]", address)
+    page.fill("input[name=password]", password)
+    page.locator("main").get_by_role("button", name="Sign in").click()
+    page.goto(f"{site.url}/data/fetch/")
+    page.get_by_label("Symbols").fill("BTCUSDT")
+    page.get_by_label("From").fill("2025-01")
+    page.get_by_role("button", name="Start without a plan").click()
+    expect(page.locator("#job-live").get_by_text("Failed", exact=True)).to_be_visible(timeout=RUN_S)
+    state, job = context.storage_state(), page.url.removeprefix(site.url)
+    context.close()
+    return state, job
+
+
+@pytest.fixture(scope="session")
+def own_series(site, browser, member, tmp_path_factory):
+    """Addresses of a member's upload and of the series that came of it."""
+    file = tmp_path_factory.mktemp("upload") / "mine.csv"
+    rows = (f"{1_735_689_600_000 + 60_000 * i},10,11,9,10,{5 if i else 0}" for i in range(500) if i != 90)
+    file.write_text("time,open,high,low,close,volume\n" + "\n".join(rows))
+    context = browser.new_context(storage_state=member[0])
+    page = context.new_page()
+    page.goto(f"{site.url}/data/upload/")
+    page.get_by_label("File").set_input_files(file)
+    page.get_by_label("Symbol").fill("MINE")
+    page.get_by_role("button", name="Upload").click()
+    link = page.get_by_role("link", name="Look at the series")
+    expect(link).to_be_visible(timeout=RUN_S)
+    found = (page.url, f"{site.url}{link.get_attribute('href')}")
+    context.close()
+    return found
 
 
 @pytest.fixture(params=SCREENS, ids=lambda screen: f"{screen[0]}-{screen[1]}")
@@ -79,6 +119,24 @@ def test_a_series_fits_and_is_open_to_all(page: Page, site, member, signed_in, f
     page.locator(".data-table tbody a").first.click()
     page.wait_for_selector("[data-chart][data-ready]")
     assert not visit(page, page.url)
+
+
+def test_candles_of_ones_own_fit_and_are_open_to_all(page: Page, site, own_series, signed_in, faults):
+    upload, series = own_series
+    assert not [fault for address in (upload, series, f"{series}rename/") for fault in visit(page, address)]
+
+
+def test_pages_of_staff_fit_and_are_open_to_all(page: Page, site, context, operator, faults):
+    state, job = operator
+    context.add_cookies(state["cookies"])
+    found = [fault for path in (*STAFF, job) for fault in visit(page, site.url + path)]
+    page.goto(f"{site.url}/data/fetch/")
+    page.get_by_label("Symbols").fill("BTCUSDT")
+    page.get_by_label("From").fill("2025-01")
+    page.get_by_role("button", name="Show the plan").click()
+    expect(page.get_by_role("heading", name="Plan")).to_be_visible(timeout=30_000)
+    found += find_faults(page)
+    assert not found
 
 
 def test_every_tab_of_a_result_fits_and_is_open_to_all(page: Page, site, member, signed_in, faults):

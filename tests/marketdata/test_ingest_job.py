@@ -135,3 +135,18 @@ def test_a_cancelled_import_keeps_what_it_took_in_and_stops(tmp_path):
     assert len(told) == 1
     assert Segment.objects.count() == 2  # the group in which the cancellation is seen is whole
     assert "cancelled" in outcome.job.log
+
+
+def test_jobs_that_ended_long_ago_are_forgotten():
+    def fail_before(days):
+        job = claim()
+        job.fail("no_answer", "The archive does not answer.")
+        IngestJob.objects.filter(pk=job.pk).update(finished_at=timezone.now() - timedelta(days=days))
+        return job
+
+    fail_before(91)
+    recent, waiting = fail_before(89), queue()
+    IngestJob.objects.filter(pk=waiting.pk).update(created_at=timezone.now() - timedelta(days=200))
+    assert IngestJob.objects.drop_old() == 1
+    assert set(IngestJob.objects.values_list("pk", flat=True)) == {recent.pk, waiting.pk}
+    assert IngestJob.objects.drop_old() == 0
