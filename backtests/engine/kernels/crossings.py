@@ -16,12 +16,9 @@ def mark_crossings(line: Values, other: Values, marks: Values) -> None:
     All are equally long. Coming from equality counts, as with crossed_above and crossed_below.
     """
     a, b, written = first_row(line), first_row(other), first_row(marks)
-    was_at_most, was_at_least = False, False  # nothing comes before the first value
-    for i in range(line.shape[0]):
-        mark = np.nan
-        if was_at_most and a[i] > b[i]:
-            mark = 1.0
-        elif was_at_least and a[i] < b[i]:
-            mark = -1.0
-        written[i] = mark
-        was_at_most, was_at_least = a[i] <= b[i], a[i] >= b[i]
+    if line.shape[0] > 0:
+        written[0] = np.nan  # nothing comes before the first value
+    for i in range(1, line.shape[0]):  # without jumps, so that several are compared at once
+        rises = (a[i - 1] <= b[i - 1]) & (a[i] > b[i])
+        falls = (a[i - 1] >= b[i - 1]) & (a[i] < b[i])
+        written[i] = 1.0 if rises else (-1.0 if falls else np.nan)
