@@ -100,7 +100,7 @@ def _plans_of_class(
     for params in sets:
         strategy = make_strategy(strategy_class, params, declared)
         if session is None:
-            session = Session(strategy)
+            session = Session(strategy, is_drawing=False)
             session.bind(Account(request, feed))
             plan = session.plan
         else:
@@ -127,15 +127,16 @@ def _follow_all(request: RunRequest, feed: Feed, plans: Iterable[TargetPlan]) ->
 def _read_simulation(simulation: Simulation) -> tuple[Any, ...]:
     """In the order of NUMBERS."""
     account = simulation.account[0]
+    n_rejected = np.count_nonzero(simulation.rows("orders")["status"] == OrderStatus.REJECTED)
     return (
         account["balance"],
         account["max_drawdown"],
-        simulation.rows("fills")["fee"].sum(),
-        simulation.rows("funding")["payment"].sum(),
-        account["n_orders"],
-        np.count_nonzero(simulation.rows("orders")["status"] == OrderStatus.REJECTED),
-        account["n_fills"],
-        account["n_trades"],
+        _add_in_order(account["fees"], simulation.rows("fills")["fee"]),
+        _add_in_order(0.0, simulation.rows("funding")["payment"]),
+        account["n_past_orders"] + account["n_orders"],
+        account["n_rejected"] + n_rejected,
+        account["n_past_fills"] + account["n_fills"],
+        account["n_past_trades"] + account["n_trades"],
         account["n_liquidations"],
         account["is_ruined"],
     )
@@ -148,8 +149,8 @@ def _read_result(result: EngineResult) -> tuple[Any, ...]:
     return (
         result.final_equity,
         min(0.0, float((balance / peak - 1.0).min())),
-        result.fills["fee"].sum(),
-        result.funding["payment"].sum(),
+        _add_in_order(0.0, result.fills["fee"]),
+        _add_in_order(0.0, result.funding["payment"]),
         len(result.orders),
         result.n_orders_rejected,
         len(result.fills),
@@ -157,6 +158,13 @@ def _read_result(result: EngineResult) -> tuple[Any, ...]:
         len(result.liquidations),
         result.is_ruined,
     )
+
+
+def _add_in_order(start: float, amounts: Rows) -> float:
+    """One after the other, as the kernels add: numpy's sum goes by pairs, which differs in the last digit."""
+    if not len(amounts):
+        return float(start)
+    return float(np.add.accumulate(np.concatenate(([start], amounts)))[-1])
 
 
 def _join(sets: list[dict[str, ParamValue]], numbers: Rows) -> Rows:

@@ -46,10 +46,18 @@ def a_feed(n=400, seed=1):
     return make_feed(make_bars(100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.01, n)))))
 
 
+def added(amounts):
+    """One after the other, as the sweep does."""
+    total = 0.0
+    for amount in amounts.tolist():
+        total += amount
+    return total
+
+
 def numbers_of(result, request):
     curve = EquityCurve.of_run(result, request.from_ms, request.to_ms)
     return (
-        *(result.final_equity, max_drawdown(curve), result.fills["fee"].sum(), result.funding["payment"].sum()),
+        *(result.final_equity, max_drawdown(curve), added(result.fills["fee"]), added(result.funding["payment"])),
         *(len(result.orders), result.n_orders_rejected, len(result.fills), len(result.trades)),
         *(len(result.liquidations), result.is_ruined),
     )

@@ -73,6 +73,11 @@ ACCOUNT = np.dtype(
         ("peak_balance", "f8"),  # the highest so far, the initial one included,
         ("max_drawdown", "f8"),  # and the deepest fraction below it, <= 0
         ("i_next_funding", "i8"),
+        ("fees", "f8"),  # in a sweep: of the rows that were written over (kernels/targets.py),
+        ("n_rejected", "i8"),  # and how many there were of each kind
+        ("n_past_orders", "i8"),
+        ("n_past_fills", "i8"),
+        ("n_past_trades", "i8"),
     ],
     align=True,  # so that memoryviews read single fields
 )

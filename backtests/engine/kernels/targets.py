@@ -7,11 +7,12 @@ from backtests.engine.kernels.account import margin_balance
 from backtests.engine.kernels.bars import set_marks_at_close
 from backtests.engine.kernels.commands import play_command
 from backtests.engine.kernels.compiler import entry_kernel, kernel
+from backtests.engine.kernels.equity import keeps_rows
 from backtests.engine.kernels.orders import is_waiting
 from backtests.engine.kernels.play import advance, has_room
 from backtests.engine.kernels.state import Handle, Row, Rows, Sim, first_fine, open_tables
-from backtests.engine.kernels.tables import first_row, row_of
-from backtests.engine.kernels.types import CommandKind, SizeKind
+from backtests.engine.kernels.tables import copy_row, first_row, row_of
+from backtests.engine.kernels.types import CommandKind, OrderStatus, SizeKind
 
 PLAN = np.dtype(
     [
@@ -48,8 +49,35 @@ def follow(handle: Handle, commands: Rows, plans: Rows, values: Values, i_bar: i
         if not has_room(sim, 1) or account["n_commands"] + 2 > commands.shape[0]:
             return False
         plan["i_next"] = step + 1
+        if not keeps_rows(sim) and account["n_waiting"] == 0:
+            forget_rows(sim, plan)
         if is_order_wanted(sim, plan, wanted[step], step):
             make_target(sim, plan, first_row(commands), step)
+
+
+@kernel
+def forget_rows(sim: Sim, plan: Row) -> None:
+    """Sum up what a sweep wants of the rows so far; the next ones are written over them, and stay in the cache.
+
+    Only while no order waits: nothing points to a row then, but the open position to its trade.
+    """
+    account, books, position = sim.account, sim.books, row_of(sim.positions, 0)
+    for i in range(account["n_fills"]):
+        account["fees"] += row_of(books.fills, i)["fee"]
+    for i in range(account["n_orders"]):
+        account["n_rejected"] += int(row_of(books.orders, i)["status"] == OrderStatus.REJECTED)
+    n_open = 0
+    if position["steps"] != 0:
+        n_open = 1
+        if position["i_trade"] > 0:
+            copy_row(row_of(books.trades, 0), row_of(books.trades, position["i_trade"]))
+            row_of(books.trades, 0)["trade_id"] = 0
+            position["i_trade"] = 0
+    account["n_past_fills"] += account["n_fills"]
+    account["n_past_orders"] += account["n_orders"]
+    account["n_past_trades"] += account["n_trades"] - n_open
+    account["n_fills"], account["n_orders"], account["n_trades"] = 0, 0, n_open
+    plan["i_order"] = -1
 
 
 @kernel

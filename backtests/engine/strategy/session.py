@@ -37,8 +37,17 @@ class Session:
     nothing but itself.
     """
 
-    def __init__(self, strategy: Strategy, reporter: Reporter | None = None, *, max_orders: int | None = None) -> None:
+    def __init__(
+        self,
+        strategy: Strategy,
+        reporter: Reporter | None = None,
+        *,
+        max_orders: int | None = None,
+        is_drawing: bool = True,
+    ) -> None:
+        """is_drawing: False tells the reporter of no indicators, as in a sweep."""
         self.strategy = strategy
+        self._is_drawing = is_drawing
         self.reporter: Reporter = reporter or SilentReporter()
         self.max_orders = max_orders
         # The user's own bound method, so that the loop calls it with nothing in between.
@@ -85,7 +94,9 @@ class Session:
             return None
         if self._candles is None:
             account = self.account
-            self._candles = Candles(account.feed, account.open_ms, account.first_bar, draw=self._draw)
+            self._candles = Candles(
+                account.feed, account.open_ms, account.first_bar, draw=self._draw if self._is_drawing else None
+            )
         answer = strategy.targets(self._candles)
         line = getattr(getattr(strategy.targets, "__code__", None), "co_firstlineno", 0)
         return make_plan(answer, self._candles, max_orders=self.max_orders, line=line)
