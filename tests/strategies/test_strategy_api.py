@@ -146,7 +146,7 @@ def test_methods_that_are_not_offered(owner_client, method):
 def test_the_schema_describes_these_addresses(owner_client):
     schema = owner_client.get(reverse("api_schema"), {"format": "json"}).json()
     paths = [path for path in schema["paths"] if path.startswith("/api/v1/strategies/")]
-    assert len(paths) == 4
+    assert len(paths) == 5
     listed = schema["paths"]["/api/v1/strategies/"]["get"]["parameters"]
     assert {"name", "archived", "limit", "offset"} <= {parameter["name"] for parameter in listed}
 
