@@ -56,7 +56,7 @@ def test_a_killed_worker_costs_an_attempt_and_no_run(site):
 
 def test_a_healthy_neighbour_of_a_killed_worker_loses_no_attempt(site):
     runs = [site.request_run(), site.request_run()]
-    wait_until(lambda: len(site.strategies()) == 2, 30, "two strategies to run")
+    wait_until(lambda: len(site.strategies()) == 2, 60, "two strategies to run")
     os.kill(site.strategies()[0].parent_pid, signal.SIGKILL)
     rows = [site.wait_for_success(run_id) for run_id in runs]
     assert sorted(row["n_lost"] for row in rows) == [0, 1]
