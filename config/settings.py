@@ -123,6 +123,7 @@ JAIL = env.read_choice("HINDSIGHT_JAIL", "auto", ("auto", "full", "inner", "none
 if JAIL == "none" and not DEBUG:
     raise ImproperlyConfigured("HINDSIGHT_JAIL=none runs strategies unguarded; only HINDSIGHT_DEBUG=1 allows it.")
 KEEPS_WARM_CHILD = env.read_bool("HINDSIGHT_WARM_CHILD", True)
+CHECKS_VERSIONS = env.read_bool("HINDSIGHT_CHECK_VERSIONS", True)
 QUEUE_MARGIN_S = 120  # how much later than the run's own limit the queue would stop its worker
 Q_CLUSTER = {
     "name": "hindsight",

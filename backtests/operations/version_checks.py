@@ -84,7 +84,7 @@ def dispatch_checks(*, may_judge: bool = True) -> int:
     """Note new versions, free checks whose worker is gone, and send one message if a worker is idle. Idempotent."""
     n_lost = VersionCheck.objects.lose_expired() if may_judge and _has_expired() else 0
     note_versions(N_NEWEST)
-    if VersionCheck.objects.in_flight().exists() or not _has_idle_worker():
+    if not settings.CHECKS_VERSIONS or VersionCheck.objects.in_flight().exists() or not _has_idle_worker():
         return n_lost
     waiting = VersionCheck.objects.filter(status=VersionCheck.Status.PENDING)
     check = waiting.order_by("-requested_at").first()  # who has just saved looks at the page

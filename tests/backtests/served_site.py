@@ -79,6 +79,7 @@ class ServedSite:
         self.port = free_port()
         self.env = {**os.environ, "HINDSIGHT_HOME": str(home), "HINDSIGHT_WORKERS": "2"}
         self.env["HINDSIGHT_SECRET_KEY"] = "a key for tests only"
+        self.env["HINDSIGHT_CHECK_VERSIONS"] = "0"
         self.env["HINDSIGHT_WARM_CHILD"] = "0"  # so that a strategy's process is one with a run
         self.env["DJANGO_SETTINGS_MODULE"] = "config.settings"
         self.env.pop("DATABASE_URL", None)
