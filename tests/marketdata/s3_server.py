@@ -38,6 +38,7 @@ FIXED = [
     "-master.telemetry=false",
     "-master.volumeSizeLimitMB=64",
     "-volume.max=4",
+    "-volume.minFreeSpace=1MiB",  # else it takes nothing on a disk that is 99 % full
     "-filer",
     "-s3",
     "-s3.port.iceberg=0",
@@ -110,7 +111,7 @@ def wait(server, options, folder) -> str:
     deadline, reason = time.monotonic() + START_S, "no answer"
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            S3Files(replace(options, prefix="probe", timeout_s=5)).put(hashlib.sha256().hexdigest(), b"")
+            S3Files(replace(options, prefix="probe", timeout_s=5)).put(hashlib.sha256(b"probe").hexdigest(), b"probe")
         except StoreError as error:
             reason = str(error)
             time.sleep(0.2)

@@ -62,9 +62,11 @@ class Listeners:
 
 
 def _bind(family: int, kind: int, port: int) -> socket.socket:
-    """At this port, or at a free one where somebody else has it."""
+    """At this port, or at a free one where somebody else has it.
+
+    Not with SO_REUSEADDR: two stages made at once would both get the port, and one of them could not listen.
+    """
     made = socket.socket(family, kind)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind(("127.0.0.1", port))
     except OSError:

@@ -13,11 +13,12 @@ from pathlib import Path
 from accounts.quotas import Limits
 from backtests.runner.corpus.cases import Case, CorpusError
 from backtests.runner.corpus.judge import Judgement, judge
-from backtests.runner.corpus.lookahead import find_lookahead
 from backtests.runner.corpus.stage import Stage, make_request
 from backtests.runner.execute import execute
 from backtests.runner.jail.layers import Layers
-from backtests.runner.outcome import RunJob, RunOutcome
+from backtests.runner.jailed_check import check_in_jail
+from backtests.runner.lookahead import Verdict
+from backtests.runner.outcome import RunJob
 
 LIMITS = Limits(run_wall_clock_s=3, run_memory_mb=384, max_orders=2_000, max_log_bytes=50_000)
 UNHURRIED = replace(LIMITS, run_wall_clock_s=30)  # for those that are not about time, on a machine with much to do
@@ -83,16 +84,12 @@ class CorpusRunner:
         limits = LIMITS if case.check in {"timeout", "timeout_or_violation"} else UNHURRIED
         started_s = time.monotonic()
         job = RunJob(make_request(stage.feed), case.source_for(stage.places()), stage.feed, limits, self._cache_dir)
-
-        def run(job: RunJob) -> RunOutcome:
-            return execute(job, layers=layers)
-
-        outcomes = [run(job) for _ in range(2 if case.check in {"twice", "determinism"} else 1)]
+        outcomes = [execute(job, layers=layers) for _ in range(2 if case.check in {"twice", "determinism"} else 1)]
         found = judge(case, job, outcomes, stage.find_damage())
         if case.check in {"lookahead", "honest"} and found.verdict == "contained":
             if found.status != "succeeded":
                 return replace(found, verdict="not applicable", why=f"the run did not succeed: {found.why}")
-            found = _judge_lookahead(found, find_lookahead(job, outcomes[0], run))
+            found = _judge_lookahead(found, check_in_jail(job, layers=layers)[0])
         found = replace(found, seconds=time.monotonic() - started_s)
         if self._on_case is not None:
             self._on_case(found)
@@ -105,14 +102,15 @@ class CorpusRunner:
             yield f"the worker holds {now_mb:.0f} MB, before {held_mb:.0f} MB"
 
 
-def _judge_lookahead(found: Judgement, bar: int | None) -> Judgement:
-    if found.case.check == "lookahead":
-        if bar is None:
-            return replace(found, verdict="escaped", why="the look-ahead check passed it")
-        return replace(found, why=f"the look-ahead check names bar {bar}")
-    if bar is not None:
-        return replace(found, verdict="escaped", why=f"the look-ahead check blames an honest strategy, at bar {bar}")
-    return replace(found, why="the look-ahead check passed it")
+def _judge_lookahead(found: Judgement, verdict: Verdict) -> Judgement:
+    """By the check that every saved version gets. One that came to no verdict says nothing of the case."""
+    why = f"the look-ahead check says {verdict.name}"
+    if verdict.difference is not None:
+        why = f"{why}: {verdict.difference.expected or 'nothing'} became {verdict.difference.found or 'nothing'}"
+    if verdict.failure is not None:
+        return replace(found, verdict="not applicable", why=f"{why}: {verdict.failure.message}")
+    right = {"looks_ahead"} if found.case.check == "lookahead" else {"passed", "no_orders"}
+    return replace(found, verdict=found.verdict if verdict.name in right else "escaped", why=why)
 
 
 @contextmanager
