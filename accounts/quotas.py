@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
+CPU_SPARE_S = 10  # beyond the wall clock: one thread reaches the wall clock first, several the processor limit
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -23,6 +25,18 @@ class Limits:
     max_upload_mb: int = 64  # of one file of candles; 96 is what the site takes at most
     max_private_mb: int = 500  # of a user's own series, as stored
     max_private_series: int = 50
+
+    @property
+    def cpu_s(self) -> int:
+        """Processor seconds of all threads of a run."""
+        return self.run_cpu_s or self.run_wall_clock_s + CPU_SPARE_S
+
+    def allowed(self, name: str) -> int:
+        return self.cpu_s if name == "run_cpu_s" else int(getattr(self, name))
+
+    def lowered(self, asked: Mapping[str, int]) -> "Limits":
+        """With what one run asks for, where that is lower: no run gets more than this."""
+        return replace(self, **{name: min(value, self.allowed(name)) for name, value in asked.items()})
 
 
 class HasLimits(Protocol):

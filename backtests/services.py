@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import OperationalError, transaction
 
 from accounts.models import User
-from accounts.quotas import limits_of
+from accounts.quotas import Limits, default_limits, limits_of
 from backtests import artifacts
 from backtests.engine.errors import RequestError
 from backtests.engine.request import RunRequest, timeframe_to_ms
@@ -75,6 +75,7 @@ def resolve_request(
     """
     request = RunRequest.parse(raw)
     _check_size(request)
+    _check_limits(request, limits_of(user) if user else default_limits())
     try:
         params = resolve_params(param_schema, request.params)
     except ParamError as error:
@@ -170,6 +171,13 @@ def _check_size(request: RunRequest) -> None:
             f"This run has {n_bars:,} bars; at most {MAX_BARS:,} are allowed. "
             "Shorten the span, name fewer symbols, or choose longer bars.",
         )
+
+
+def _check_limits(request: RunRequest, limits: Limits) -> None:
+    for name, asked in request.limits.items():
+        if asked > (allowed := limits.allowed(name)):
+            message = f"Your plan allows at most {allowed:,} ({name}); {asked:,} is more."
+            raise RequestError(f"limits.{name}", "above_plan", message)
 
 
 def _check_quota(user: User) -> None:

@@ -10,7 +10,7 @@ from rest_framework.reverse import reverse
 
 from backtests.data_checks import check_run, check_runs
 from backtests.engine.kernels.types import ExitReason, OrderKind, OrderStatus, Reason, SizeKind
-from backtests.engine.request import FillPolicy, LimitFill, MarginMode, PathRule, TradingMarket
+from backtests.engine.request import RUN_LIMITS, FillPolicy, LimitFill, MarginMode, PathRule, TradingMarket
 from backtests.models import BacktestRun
 from backtests.operations.line import find_places
 from backtests.presentation.checks import CHECK_STATUSES, CheckView
@@ -82,6 +82,12 @@ class RunRequestSerializer(serializers.Serializer[Any]):
     )
     funding = serializers.BooleanField(required=False, default=True)
     params = serializers.DictField(required=False, help_text="Values for the parameters that the strategy declares.")
+    limits = serializers.DictField(
+        child=serializers.IntegerField(min_value=1),
+        required=False,
+        help_text=f"Lower limits than those of your plan, for this run alone: {', '.join(RUN_LIMITS)}. "
+        "/account/ has the plan's.",
+    )
     seed = serializers.IntegerField(required=False, default=0)
     data_revision = serializers.CharField(required=False, help_text="Refuse unless the data is exactly this.")
 

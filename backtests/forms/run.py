@@ -17,6 +17,7 @@ from backtests import services
 from backtests.engine.errors import RequestError
 from backtests.engine.request import DEFAULT_FEES, TIMEFRAME_MS, TradingMarket
 from backtests.forms.execution import ExecutionForm, finer_choices, say_costs
+from backtests.forms.limits import LIMIT, limit_fields, read_limits, say_limits
 from backtests.forms.params import param_field
 from backtests.forms.series import CoverageStrip, choose_series, cover, span_days, tradable_series
 from backtests.models import BacktestRun
@@ -70,6 +71,7 @@ class RunForm(ExecutionForm):
         self._add_spans()
         self._add_fees()
         self._add_params()
+        self.fields |= limit_fields(user)
         if not is_submitted:
             self._keep_typed()
         for field in self.fields.values():
@@ -99,6 +101,9 @@ class RunForm(ExecutionForm):
                 params[name.removeprefix(PARAM)] = value
             else:
                 raw[name] = value
+        raw, limits = read_limits(raw)
+        if limits:
+            raw["limits"] = limits
         if more := split_symbols(self.data.get("more_symbols", "")):
             raw["symbols"] = [raw.get("symbol", ""), *more]
         return {**raw, "params": params} if params else raw
@@ -169,6 +174,19 @@ class RunForm(ExecutionForm):
     def cost_text(self) -> str:
         """The folded part in one line."""
         return say_costs({name: str(self[name].value() or "") for name in FOLDED})
+
+    @property
+    def limit_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.fields if name.startswith(LIMIT)]
+
+    @property
+    def limit_text(self) -> str:
+        """The folded limits in one line."""
+        return say_limits({field.name.removeprefix(LIMIT): str(field.value() or "") for field in self.limit_fields})
+
+    @property
+    def has_limit_errors(self) -> bool:
+        return any(field.errors for field in self.limit_fields)
 
     @property
     def has_cost_errors(self) -> bool:
@@ -311,6 +329,7 @@ class RunForm(ExecutionForm):
     def _field_of(self, name: str) -> str | None:
         if name.startswith("params."):
             name = PARAM + name.removeprefix("params.")
+        name = name.replace("limits.", LIMIT, 1)
         if name == "symbols" and self.data.get("more_symbols"):
             name = "more_symbols"
         name = {"symbols": "symbol", "from_ms": "from", "to_ms": "to"}.get(name, name)

@@ -13,6 +13,7 @@ from backtests.engine.request import (
     timeframe_to_ms,
 )
 from backtests.engine.request.run_request import MAX_LEVERAGE
+from backtests.presentation.limits import say_limits
 from backtests.presentation.numbers import (
     format_leverage,
     format_number,
@@ -89,6 +90,7 @@ def list_run_facts(report: RunReport) -> list[Fact]:
         ("Bars", f"{report.n_bars:,}" + (f" after {report.first_bar:,} of warm-up" if report.first_bar else "")),
         ("Initial balance", format_number(request.initial_balance)),
         ("Seed", str(request.seed)),
+        ("Limits asked for", say_limits(request.limits) or "none: those of the account held"),
     ]
 
 
@@ -188,4 +190,6 @@ def write_command(report: RunReport) -> str:
         words.append("--no-funding")
     for name, param in request.params.items():
         words += ["--param", f"{name}={param}"]
+    for name, limit in request.limits.items():
+        words += ["--limit", f"{name}={limit}"]
     return shlex.join(words)

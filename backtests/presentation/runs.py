@@ -98,6 +98,7 @@ class RunRow:
         if request.get("warmup_bars", 0) != read_warmup_bars(version.source):
             given["warmup_bars"] = request["warmup_bars"]
         given |= {f"param_{name}": value for name, value in request.get("params", {}).items()}
+        given |= {f"limits_{name}": value for name, value in request.get("limits", {}).items()}
         given |= {"strategy": version.strategy_id, "version": version.number}
         return urlencode(
             {name: str(value).lower() if isinstance(value, bool) else value for name, value in given.items()}

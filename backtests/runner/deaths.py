@@ -9,7 +9,6 @@ from backtests.runner.jail.usage import Usage
 from backtests.runner.outcome import KILLED, Failure
 
 LIBRARIES_MB = 256  # what the interpreter and its libraries take, at most
-CPU_SPARE_S = 10  # beyond the wall clock: one thread reaches the wall clock first, several the processor limit
 CPU_TOLERANCE_S = 1.0  # the kernel counts whole seconds, and was last asked a moment before
 
 _WHERE = re.compile(r'File "strategy\.py", line (\d+)')
@@ -30,10 +29,6 @@ class Death:
     log_tail: tuple[str, ...]
 
 
-def cpu_limit_s(limits: Limits) -> int:
-    return limits.run_cpu_s or limits.run_wall_clock_s + CPU_SPARE_S
-
-
 def explain_time_out(limits: Limits, elapsed_s: float, output: str, log_tail: tuple[str, ...]) -> Failure:
     message = (
         f"The run took longer than {limits.run_wall_clock_s:,} s ({elapsed_s:,.1f} s). "
@@ -44,8 +39,8 @@ def explain_time_out(limits: Limits, elapsed_s: float, output: str, log_tail: tu
 
 def explain_death(death: Death, limits: Limits) -> Failure:
     used = death.used
-    if death.code in (-signal.SIGXCPU, -signal.SIGKILL) and used.cpu_s >= cpu_limit_s(limits) - CPU_TOLERANCE_S:
-        allowed = f"{cpu_limit_s(limits):,} s"
+    if death.code in (-signal.SIGXCPU, -signal.SIGKILL) and used.cpu_s >= limits.cpu_s - CPU_TOLERANCE_S:
+        allowed = f"{limits.cpu_s:,} s"
         return _fail(death, "cpu_limit", f"The run used more than {allowed} of processor time ({used.cpu_s:,.1f} s).")
     is_large = used.peak_memory_mb - LIBRARIES_MB > limits.run_memory_mb / 2
     is_full = death.code == -signal.SIGKILL and is_large

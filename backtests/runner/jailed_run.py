@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from backtests.engine.frames import ChildJob, JobLimits
 from backtests.engine.request import merge_times
-from backtests.runner.deaths import cpu_limit_s
 from backtests.runner.intake import Intake
 from backtests.runner.jail.child import Child, max_tasks_of
 from backtests.runner.jail.compiling import warm_up
@@ -42,8 +41,9 @@ def run_in_jail(job: RunJob, go_on: GoOn = lambda progress: True, *, layers: Lay
     `go_on` is called often, twice a second with the progress, and ends the run by returning False. `layers`: other
     than the best that this machine gives.
     """
+    limits = job.limits.lowered(job.request.limits)
     timeline = merge_times([symbol.bars.open_ms for symbol in job.feed.symbols])
-    intake = Intake(job.limits, timeline, job.request.timeframe_ms)
+    intake = Intake(limits, timeline, job.request.timeframe_ms)
     try:
         layers = layers or choose_layers()
     except NoJail as error:
@@ -58,7 +58,7 @@ def run_in_jail(job: RunJob, go_on: GoOn = lambda progress: True, *, layers: Lay
         failure = Failure("internal", f"The run could not be started: {error}")
         return JailedRun(Ending(failure=failure), layers.level, intake)
     try:
-        return replace(_watch(job, child, intake, go_on), is_warm=is_warm)
+        return replace(_watch(replace(job, limits=limits), child, intake, go_on), is_warm=is_warm)
     finally:
         child.close()
         replace_spare(replace(layers, is_elsewhere=False), job.cache_dir)
@@ -69,7 +69,7 @@ def _watch(job: RunJob, child: Child, intake: Intake, go_on: GoOn) -> JailedRun:
     started_s = time.monotonic()
     child_limits = JobLimits(
         memory_mb=limits.run_memory_mb,
-        cpu_s=cpu_limit_s(limits),
+        cpu_s=limits.cpu_s,
         max_orders=limits.max_orders,
         max_log_bytes=limits.max_log_bytes,
         max_plot_points=limits.max_plot_points,

@@ -19,6 +19,7 @@ from backtests.charts import CHART_VERSION, ChartView, draw_run
 from backtests.data_checks import check_run
 from backtests.models import BacktestRun
 from backtests.presentation import facts, figures, orders, tables
+from backtests.presentation.limits import say_limits
 from backtests.presentation.numbers import format_seconds, format_time
 from backtests.presentation.runs import FAILURE_WORDS, run_row
 from backtests.reports import load_bars, load_kept_report, load_report
@@ -150,6 +151,7 @@ def _failure_context(run: BacktestRun) -> dict[str, Any]:
         if run.started_at and run.finished_at
         else "",
         "bar_time": format_time(failure.get("bar_time_ms")),
+        "limits": say_limits(run.request.get("limits", {})),
         "log_tail": failure.get("log_tail") or run.progress.get("log_tail") or [],
     }
 

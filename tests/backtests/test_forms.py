@@ -48,6 +48,12 @@ BAD = [
     ({"intrabar_timeframe": "1m"}, "intrabar_timeframe", "no_such_series"),
     ({"warmup_bars": "-1"}, "warmup_bars", "out_of_range"),
     ({"nonsense": "1"}, "nonsense", "unknown_field"),
+    ({"limits": {"max_orders": "500001"}}, "limits.max_orders", "above_plan"),
+    ({"limits": {"run_cpu_s": "611"}}, "limits.run_cpu_s", "above_plan"),
+    ({"limits": {"run_memory_mb": "63"}}, "limits.run_memory_mb", "out_of_range"),
+    ({"limits": {"run_wall_clock_s": "soon"}}, "limits.run_wall_clock_s", "not_a_number"),
+    ({"limits": {"run_wall_clock_s": "1.5"}}, "limits.run_wall_clock_s", "not_whole"),
+    ({"limits": {"max_strategies": "1"}}, "limits.max_strategies", "unknown_limit"),
     ({"strategy": ""}, "strategy", "missing"),
     ({"strategy": "8f14e45f-0000-0000-0000-000000000000"}, "strategy", "unknown_strategy"),
     ({"strategy": "nonsense"}, "strategy", "unknown_strategy"),
@@ -66,7 +72,8 @@ def version(owner, hindsight_home):
 
 def through_page(client, raw):
     params = {f"param_{name}": value for name, value in raw.pop("params", {}).items()}
-    page = client.post(reverse("run_new"), {**raw, **params})
+    limits = {f"limits_{name}": value for name, value in raw.pop("limits", {}).items()}
+    page = client.post(reverse("run_new"), {**raw, **params, **limits})
     assert page.status_code == 422, page.status_code
     ((field, codes),) = page.context["form"].error_codes.items()
     return field, codes[0], page
@@ -88,7 +95,7 @@ def test_page_and_api_refuse_alike(owner_client, version, change, field, code):
     if code is not None:
         assert (refusal["field"], refusal["code"]) == (field, code)
     page_names = {"symbols": "symbol", "params.fast": "param_fast"}
-    expected = page_names.get(refusal["field"], refusal["field"])
+    expected = page_names.get(refusal["field"], refusal["field"]).replace("limits.", "limits_")
     visible = expected in page.context["form"].fields and not page.context["form"].fields[expected].widget.is_hidden
     assert shown_at == (expected if visible else "__all__")
     assert not BacktestRun.objects.exists()

@@ -237,13 +237,6 @@ def test_a_process_that_is_killed_has_a_name_of_its_own_since_the_strategy_may_n
     assert "SIGKILL" in failure.message
 
 
-def test_processor_time_beyond_the_limit_is_named(monkeypatch):
-    monkeypatch.setattr("backtests.runner.jailed_run.cpu_limit_s", lambda limits: 4)
-    monkeypatch.setattr("backtests.runner.deaths.cpu_limit_s", lambda limits: 4)
-    failure = execute(body_job("while True: pass")).failure
-    assert failure.code == "cpu_limit"
-
-
 def test_exit_is_an_error_of_the_strategy():
     failure = execute(body_job("exit()")).failure
     assert (failure.code, failure.line) == ("strategy_error", 5)

@@ -10,11 +10,13 @@ from backtests.engine.request.choices import (
     TradingMarket,
 )
 from backtests.engine.request.instrument import Instrument, MarginTier, check_tiers
+from backtests.engine.request.limits import RUN_LIMITS
 from backtests.engine.request.run_request import SYMBOL, ParamValue, RunRequest
 from backtests.engine.request.timeframe import TIMEFRAME_MS, timeframe_to_ms
 
 __all__ = [
     "DEFAULT_FEES",
+    "RUN_LIMITS",
     "SYMBOL",
     "TIMEFRAME_MS",
     "Bars",

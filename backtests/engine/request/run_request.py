@@ -19,6 +19,7 @@ from backtests.engine.request.choices import (
     PathRule,
     TradingMarket,
 )
+from backtests.engine.request.limits import parse_limits
 from backtests.engine.request.timeframe import timeframe_to_ms
 
 type ParamValue = float | int | bool | str
@@ -53,6 +54,7 @@ class RunRequest:
     funding: bool = True
     intrabar_timeframe: str | None = None
     params: Mapping[str, ParamValue] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)  # of RUN_LIMITS those that are asked for
     seed: int = 0
     data_revision: str = ""
 
@@ -116,6 +118,7 @@ class RunRequest:
             funding=_flag(raw, "funding", True),
             intrabar_timeframe=intrabar,
             params=_params(raw.get("params")),
+            limits=parse_limits(raw.get("limits")),
             seed=_whole(raw, "seed", 0, 0, 2**32 - 1),
             data_revision=str(raw.get("data_revision") or ""),
         )
@@ -123,7 +126,7 @@ class RunRequest:
     def to_json(self) -> dict[str, Any]:
         """Plain values that `parse` reads back into an equal request."""
         values = {k: v.value if isinstance(v, StrEnum) else v for k, v in asdict(self).items()}
-        return {**values, "symbols": list(self.symbols), "params": dict(self.params)}
+        return {**values, "symbols": list(self.symbols), "params": dict(self.params), "limits": dict(self.limits)}
 
 
 def _is_missing(raw: Mapping[str, Any], name: str) -> bool:

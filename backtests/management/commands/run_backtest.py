@@ -14,6 +14,7 @@ from accounts.quotas import Limits, default_limits, limits_of
 from backtests.engine.errors import BacktestError, RequestError
 from backtests.engine.request import (
     DEFAULT_FEES,
+    RUN_LIMITS,
     TIMEFRAME_MS,
     FillPolicy,
     LimitFill,
@@ -72,6 +73,13 @@ class Command(BaseCommand):
         parser.add_argument("--intrabar", metavar="TIMEFRAME", help="walk the path inside a bar in these finer candles")
         parser.add_argument("--participation-cap", metavar="RATIO", help="of a bar's volume, the most that orders take")
         parser.add_argument("--no-funding", action="store_true", help="charge no funding")
+        parser.add_argument(
+            "--limit",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help=f"a lower limit than the plan's, of: {', '.join(RUN_LIMITS)}; repeat for more",
+        )
         parser.add_argument("--seed", help="of random and numpy (0)")
         parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
         parser.add_argument("--out", metavar="DIR", help="write fills, trades, orders and equity as CSV and Parquet")
@@ -229,24 +237,27 @@ def _to_mapping(options: dict[str, Any]) -> dict[str, Any]:
         "symbols": options["symbol"],
         "from": options["from_"],
         "funding": not options["no_funding"],
-        "params": _read_params(options["param"]),
+        "params": _read_pairs(options["param"], "--param"),
+        "limits": _read_pairs(options["limit"], "--limit"),
     }
 
 
-def _read_params(given: Sequence[str]) -> dict[str, str]:
-    params = {}
+def _read_pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    pairs = {}
     for text in given:
         name, separator, value = text.partition("=")
         if not separator or not name.strip().isidentifier():
-            raise CommandError(f"--param {text!r} is not NAME=VALUE.", returncode=2)
-        params[name.strip()] = value.strip()
-    return params
+            raise CommandError(f"{option} {text!r} is not NAME=VALUE.", returncode=2)
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 def _describe(error: RequestError) -> str:
     field = str(error.field)
     if field.startswith("params."):
         return f"--param {field.removeprefix('params.')}: {error.message}"
+    if field.startswith("limits."):
+        return f"--limit {field.removeprefix('limits.')}: {error.message}"
     option = _OPTIONS.get(field, field.replace("_", "-"))
     return f"--{option}: {error.message}" if option else error.message
 
