@@ -2,12 +2,12 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from backtests.engine.errors import RequestError
-from backtests.engine.kernels.types import OrderStatus
 from backtests.engine.loop import run
 from backtests.engine.portfolio import Account
 from backtests.engine.portfolio.follower import Follower, TargetPlan
@@ -120,26 +120,14 @@ def _follow_all(request: RunRequest, feed: Feed, plans: Iterable[TargetPlan]) ->
         simulation.reset()
         follower = Follower(simulation, plan, log=None if follower is None else follower.log)
         follower.play(simulation.n_bars - 1)
-        simulation.finish()
-        yield _read_simulation(simulation)
+        yield _read_account(simulation.sum_up())
 
 
-def _read_simulation(simulation: Simulation) -> tuple[Any, ...]:
-    """In the order of NUMBERS."""
-    account = simulation.account[0]
-    n_rejected = np.count_nonzero(simulation.rows("orders")["status"] == OrderStatus.REJECTED)
-    return (
-        account["balance"],
-        account["max_drawdown"],
-        _add_in_order(account["fees"], simulation.rows("fills")["fee"]),
-        _add_in_order(0.0, simulation.rows("funding")["payment"]),
-        account["n_past_orders"] + account["n_orders"],
-        account["n_rejected"] + n_rejected,
-        account["n_past_fills"] + account["n_fills"],
-        account["n_past_trades"] + account["n_trades"],
-        account["n_liquidations"],
-        account["is_ruined"],
-    )
+# Where the account of a swept run has NUMBERS, in their order.
+_read_account = itemgetter(
+    *("balance", "max_drawdown", "fees", "funding"),
+    *("n_past_orders", "n_rejected", "n_past_fills", "n_past_trades", "n_liquidations", "is_ruined"),
+)
 
 
 def _read_result(result: EngineResult) -> tuple[Any, ...]:
@@ -149,8 +137,8 @@ def _read_result(result: EngineResult) -> tuple[Any, ...]:
     return (
         result.final_equity,
         min(0.0, float((balance / peak - 1.0).min())),
-        _add_in_order(0.0, result.fills["fee"]),
-        _add_in_order(0.0, result.funding["payment"]),
+        _add_in_order(result.fills["fee"]),
+        _add_in_order(result.funding["payment"]),
         len(result.orders),
         result.n_orders_rejected,
         len(result.fills),
@@ -160,11 +148,9 @@ def _read_result(result: EngineResult) -> tuple[Any, ...]:
     )
 
 
-def _add_in_order(start: float, amounts: Rows) -> float:
+def _add_in_order(amounts: Rows) -> float:
     """One after the other, as the kernels add: numpy's sum goes by pairs, which differs in the last digit."""
-    if not len(amounts):
-        return float(start)
-    return float(np.add.accumulate(np.concatenate(([start], amounts)))[-1])
+    return float(np.add.accumulate(amounts)[-1]) if len(amounts) else 0.0
 
 
 def _join(sets: list[dict[str, ParamValue]], numbers: Rows) -> Rows:

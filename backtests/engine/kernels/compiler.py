@@ -44,7 +44,7 @@ COPIED = (
     *("append_attached", "first_target", "cover", "cancel_exits", "note_closed"),
     *("find_room", "end_refused", "set_marks_at_close", "skip_funding"),
     *("make_target", "play_last", "write_command", "is_order_wanted"),
-    *("is_plain", "only_position", "keeps_rows", "note_balance", "note_plain_balances", "bearing_wallet"),
+    *("is_plain", "only_position", "keeps_rows", "note_balance", "note_plain_balances", "extremes", "bearing_wallet"),
 )
 
 

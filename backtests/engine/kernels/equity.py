@@ -1,14 +1,17 @@
 """The equity row of a step, and what the trades saw of it."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backtests.engine.kernels.account import margin_balance, margin_wallet, total_unrealised_pnl
-from backtests.engine.kernels.bars import find_outside, price_on_path, set_marks_at_close
+from backtests.engine.kernels.bars import price_on_path, set_marks_at_close
 from backtests.engine.kernels.compiler import kernel
 from backtests.engine.kernels.margin import maintenance_of, margin_ratio
 from backtests.engine.kernels.state import Row, Sim, first_fine, mark_bar, tiers_of
 from backtests.engine.kernels.tables import row_of, rows_from
 from backtests.engine.kernels.trades import note_price
+
+type Bits = NDArray[np.int64]
 
 
 @kernel
@@ -106,27 +109,42 @@ def note_balance(sim: Sim, balance: float, n_steps: int) -> None:
 
 @kernel
 def note_plain_balances(sim: Sim, i_symbol: int, i_from: int, i_to: int) -> None:
-    """In place of write_plain_rows: only closes that may change the peak or the deepest drawdown are looked into."""
+    """In place of write_plain_rows. The balance goes with the close: mostly its extremes say all that is asked."""
     if i_from >= i_to:
         return
     account, position = sim.account, row_of(sim.positions, i_symbol)
     wallet, qty, entry_price = account["wallet_balance"], position["qty"], position["entry_price"]
-    peak, deepest = account["peak_balance"], account["max_drawdown"]
     closes = rows_from(sim.market.mark.close, i_symbol * sim.sizes["n_fine"])
-    slack = 1e-9 * (entry_price + abs(wallet / qty))
-    i = i_from
-    while i < i_to:
-        to_floor, to_peak = (peak * (1.0 + deepest) - wallet) / qty, (peak - wallet) / qty
-        low, high = min(to_floor, to_peak), max(to_floor, to_peak)
-        i = find_outside(closes, closes, i, i_to, entry_price + low + slack, entry_price + high - slack)
-        if i < i_to:
+    lowest, highest = extremes(rows_from(sim.market.mark_close_bits, i_symbol * sim.sizes["n_fine"]), i_from, i_to)
+    best, worst = (highest, lowest) if qty > 0.0 else (lowest, highest)
+    peak, least = account["peak_balance"], wallet + (0.0 + qty * (worst - entry_price))
+    if wallet + (0.0 + qty * (best - entry_price)) > peak:
+        least = np.inf  # since the last peak
+        for i in range(i_from, i_to):
             balance = wallet + (0.0 + qty * (closes[i] - entry_price))
-            peak = max(peak, balance)
-            deepest = min(deepest, balance / peak - 1.0)
-            i += 1
+            if balance > peak:
+                account["max_drawdown"] = min(account["max_drawdown"], least / peak - 1.0)
+                peak, least = balance, balance
+            else:
+                least = min(least, balance)
+    account["max_drawdown"] = min(account["max_drawdown"], least / peak - 1.0)
+    account["peak_balance"] = peak
     account["n_equity"] += i_to - i_from
     account["balance"] = wallet + (0.0 + qty * (closes[i_to - 1] - entry_price))
-    account["peak_balance"], account["max_drawdown"] = peak, deepest
+
+
+@kernel
+def extremes(bits: Bits, i_from: int, i_to: int) -> tuple[float, float]:
+    """The lowest and the highest price of at least one bar.
+
+    Seen as integers, prices above 0 have the same order, and are compared eight at a time: for floats the compiler
+    would have to keep an order that only NaN and -0 have a use for.
+    """
+    lowest, highest = bits[i_from], bits[i_from]
+    for i in range(i_from + 1, i_to):
+        lowest, highest = min(lowest, bits[i]), max(highest, bits[i])
+    low, high = np.int64(lowest), np.int64(highest)
+    return low.view(np.float64), high.view(np.float64)
 
 
 @kernel

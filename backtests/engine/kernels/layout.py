@@ -74,6 +74,7 @@ ACCOUNT = np.dtype(
         ("max_drawdown", "f8"),  # and the deepest fraction below it, <= 0
         ("i_next_funding", "i8"),
         ("fees", "f8"),  # in a sweep: of the rows that were written over (kernels/targets.py),
+        ("funding", "f8"),  # positive = received
         ("n_rejected", "i8"),  # and how many there were of each kind
         ("n_past_orders", "i8"),
         ("n_past_fills", "i8"),

@@ -48,6 +48,7 @@ class Market(NamedTuple):
     last: Plane
     mark: Plane  # the same arrays as `last` where no symbol has mark bars
     funding: Rows  # FUNDING_EVENT, in the order of charging
+    mark_close_bits: NDArray[np.int64]  # the closes of `mark`, seen as integers: see kernels/equity.py
 
 
 class Rules(NamedTuple):
@@ -91,14 +92,15 @@ class Sim(NamedTuple):
     sizes: Row  # SIZES
 
 
-_TIMES, _PRICES = np.dtype(np.int64), np.dtype(np.float64)
+_INTEGERS, _PRICES = np.dtype(np.int64), np.dtype(np.float64)
 _PLANE = dict.fromkeys(Plane._fields, _PRICES)
 LAYOUT: Layout = {  # of a Sim
     "market": {
-        **dict.fromkeys(("step_ms", "first_fine", "fine_ms"), _TIMES),
+        **dict.fromkeys(("step_ms", "first_fine", "fine_ms"), _INTEGERS),
         "last": _PLANE,
         "mark": _PLANE,
         "funding": FUNDING_EVENT,
+        "mark_close_bits": _INTEGERS,
     },
     "rules": {"run": RUN_RULES, "symbols": SYMBOL_RULES, "tiers": TIER},
     "books": {

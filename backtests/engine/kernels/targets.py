@@ -23,25 +23,28 @@ PLAN = np.dtype(
         ("band", "f8"),  # the drift beyond which the position is set right; infinite: never
         # How far it is:
         ("i_next", "i8"),  # the first bar whose value is not yet looked at
+        ("i_change", "i8"),  # of the changes of values, those before this one are
         ("value", "f8"),  # the last value that was not NaN
         ("i_order", "i8"),  # the last order made; -1 none
     ]
 )
 
 type Values = NDArray[np.float64]
+type Changes = NDArray[np.int64]
 
 
 @entry_kernel
-def follow(handle: Handle, commands: Rows, plans: Rows, values: Values, i_bar: int) -> bool:
+def follow(handle: Handle, commands: Rows, plans: Rows, values: Values, changes: Changes, i_bar: int) -> bool:
     """Play the steps up to and with i_bar, and at the close of each what its value asks for; commands keeps the log.
 
+    changes: the bars whose values are looked at (kernels/target_changes.py); with a band each is, while one may drift.
     False when a table may run out of rows: let the tables and the log grow and call again; nothing is done twice.
     """
     sim = open_tables(handle)
     account = sim.account
     plan, wanted = plans[0], first_row(values)
     while True:
-        step = find_next_look(sim, plan, wanted, i_bar + 1)
+        step = find_next_look(sim, plan, wanted, changes, i_bar + 1)
         if not advance(sim, min(step, i_bar)):
             return False
         if step > i_bar or account["is_ruined"]:
@@ -50,13 +53,14 @@ def follow(handle: Handle, commands: Rows, plans: Rows, values: Values, i_bar: i
             return False
         plan["i_next"] = step + 1
         if not keeps_rows(sim) and account["n_waiting"] == 0:
-            forget_rows(sim, plan)
+            plan["i_order"] = -1
+            forget_rows(sim)
         if is_order_wanted(sim, plan, wanted[step], step):
             make_target(sim, plan, first_row(commands), step)
 
 
 @kernel
-def forget_rows(sim: Sim, plan: Row) -> None:
+def forget_rows(sim: Sim) -> None:
     """Sum up what a sweep wants of the rows so far; the next ones are written over them, and stay in the cache.
 
     Only while no order waits: nothing points to a row then, but the open position to its trade.
@@ -77,19 +81,32 @@ def forget_rows(sim: Sim, plan: Row) -> None:
     account["n_past_orders"] += account["n_orders"]
     account["n_past_trades"] += account["n_trades"] - n_open
     account["n_fills"], account["n_orders"], account["n_trades"] = 0, 0, n_open
-    plan["i_order"] = -1
+
+
+@entry_kernel
+def sum_up(handle: Handle) -> None:
+    """The sums of a whole run, in the account; its rows are gone. To be called once, after `finish`."""
+    sim = open_tables(handle)
+    account = sim.account
+    forget_rows(sim)
+    account["n_past_trades"] += account["n_trades"]  # the one still open
+    for i in range(account["n_funding"]):
+        account["funding"] += row_of(sim.books.funding, i)["payment"]
 
 
 @kernel
-def find_next_look(sim: Sim, plan: Row, values: Values, i_to: int) -> int:
+def find_next_look(sim: Sim, plan: Row, values: Values, changes: Changes, i_to: int) -> int:
     """The next bar at whose close an order may be wanted; i_to when none before it."""
     i_from = plan["i_next"]
     if plan["band"] < np.inf and (sim.account["n_open"] > 0 or sim.account["n_waiting"] > 0):
         return int(min(i_from, i_to))
-    value = plan["value"]
-    for i in range(i_from, i_to):
-        if not np.isnan(values[i]) and values[i] != value:  # in this order: most values are NaN
-            return i
+    value, change = plan["value"], first_row(changes)
+    for i_change in range(plan["i_change"], changes.shape[0]):
+        i_bar = change[i_change]
+        if i_bar >= i_from and values[i_bar] != value:
+            plan["i_change"] = i_change
+            return int(min(i_bar, i_to))
+    plan["i_change"] = changes.shape[0]
     return i_to
 
 

@@ -287,7 +287,8 @@ class Portfolio:
         n_symbols = max(len(self._instruments), 1)
         last = Plane(*(np.zeros((n_symbols, 1)) for _ in Plane._fields))
         one = np.zeros(1, np.int64)
-        market = Market(one, np.array([0, 1]), one.copy(), last, last, np.empty(0, FUNDING_EVENT))
+        no_funding = np.empty(0, FUNDING_EVENT)
+        market = Market(one, np.array([0, 1]), one.copy(), last, last, no_funding, last.close.view(np.int64))
         run = np.zeros(1, RUN_RULES)
         run["is_spot"] = self.trading_mode is TradingMode.SPOT
         run["is_cross"] = self.margin_mode is MarginMode.CROSS and self.trading_mode is TradingMode.FUTURES

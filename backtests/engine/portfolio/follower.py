@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtests.engine.errors import ResourceLimitError
+from backtests.engine.kernels.target_changes import MARKS_PER_WORD, list_changes, mark_changes
 from backtests.engine.kernels.targets import PLAN
 from backtests.engine.kernels.types import COMMAND, SizeKind
 from backtests.engine.portfolio.simulation import Simulation
@@ -19,10 +20,11 @@ class TargetPlan:
     """The wanted position of the primary symbol at the close of each bar of the timeline, warm-up included.
 
     values: float64, NaN where nothing changes; in units of size_kind (TARGET_RATIO, TARGET_QTY, TARGET_NOTIONAL).
-    Numbers that are not given are NaN; an infinite band means that drift is left alone.
+    changes: their find_changes. Numbers that are not given are NaN; an infinite band means that drift is left alone.
     """
 
     values: NDArray[np.float64]
+    changes: NDArray[np.int64]
     size_kind: SizeKind
     leverage: float
     stop_loss_ratio: float
@@ -38,14 +40,20 @@ class TargetPlan:
     def to_row(self, first_bar: int) -> Rows:
         """kernels.targets.PLAN as it stands before the first bar of the span: flat."""
         numbers = (self.leverage, self.stop_loss_ratio, self.take_profit_ratio, self.band)
-        return np.array([(self.size_kind, *numbers, first_bar, 0.0, -1)], PLAN)
+        return np.array([(self.size_kind, *numbers, first_bar, 0, 0.0, -1)], PLAN)
 
 
-def count_changes(values: NDArray[np.float64]) -> int:
-    """About how many orders these values come to; every one that stands where the one before it is NaN counts."""
-    is_new = values[1:] != values[:-1]
-    is_new &= ~np.isnan(values[1:])
-    return int(np.count_nonzero(is_new)) + 1
+def find_changes(values: NDArray[np.float64], first_bar: int) -> NDArray[np.int64]:
+    """The bars whose value is a number and not that of the bar before, in order; first_bar with any number.
+
+    values: float64, contiguous. first_bar: the first of the span.
+    """
+    words = np.zeros(len(values) // MARKS_PER_WORD + 1, np.int64)
+    if first_bar < len(values):
+        mark_changes(values, words.view(np.int8), first_bar)
+    changes = np.empty(np.count_nonzero(words.view(np.bool)), np.int64)
+    list_changes(words, words.view(np.int8), changes)
+    return changes
 
 
 class Follower:
@@ -55,10 +63,9 @@ class Follower:
         """log: the array of an earlier follower, to be written anew."""
         self._simulation = simulation
         self._plan = plan
-        self._values = np.ascontiguousarray(plan.values, np.float64)
         self._row = plan.to_row(simulation.first_bar)
         if log is None:
-            n_changes = count_changes(self._values)
+            n_changes = len(plan.changes) + 1
             simulation.reserve(n_changes * (1 + plan.n_exits))
             log = np.zeros(n_changes + FIRST_ROWS, COMMAND)
         self.log = log
@@ -68,7 +75,7 @@ class Follower:
 
         Raises ResourceLimitError when more orders were made than a run may make.
         """
-        self.log = self._simulation.follow(self.log, self._row, self._values, i_bar)
+        self.log = self._simulation.follow(self.log, self._row, self._plan.values, self._plan.changes, i_bar)
         account = self._simulation.account
         n_orders = int(account["n_commands"][0])
         if self._plan.max_orders is not None and n_orders > self._plan.max_orders:

@@ -38,7 +38,7 @@ def build_market(request: RunRequest, feed: Feed) -> Market:
     events = [_funding_of(s, i, fine_ms, fine_length, mark) for i, s in enumerate(feed.symbols) if is_funded]
     rows = np.concatenate(events) if events else np.empty(0, FUNDING_EVENT)
     in_order = np.lexsort((rows["i_symbol"], rows["time_ms"], rows["is_late"], rows["i_fine"]))
-    return Market(step_ms, first_fine, fine_ms, last, mark, rows[in_order])
+    return Market(step_ms, first_fine, fine_ms, last, mark, rows[in_order], mark.close.view(np.int64))
 
 
 def _first_fine(step_ms: Times, fine_ms: Times) -> Times:

@@ -11,7 +11,7 @@ from backtests.engine.kernels.compiler import entry_of
 from backtests.engine.kernels.layout import ACCOUNT, EVENT, POSITION, RUN_RULES, SIZES, SYMBOL_RULES, TIER, WAITING
 from backtests.engine.kernels.play import finish, look_ahead, play, read_liquidation_level, read_margin_ratio
 from backtests.engine.kernels.state import Books, Market, Rows, Rules, Scratch, Sim, hand_over
-from backtests.engine.kernels.targets import PLAN, follow
+from backtests.engine.kernels.targets import PLAN, follow, sum_up
 from backtests.engine.kernels.types import COMMAND, EQUITY, FILL, FUNDING, LIQUIDATION, ORDER, TRADE, EventKind
 from backtests.engine.kernels.waiting import FOREVER
 from backtests.engine.request import (
@@ -67,9 +67,11 @@ class Simulation:
                 entry_of(finish, self._handle),
                 entry_of(read_margin_ratio, self._handle, 1),
                 entry_of(read_liquidation_level, self._handle, 1, 1),
-                entry_of(follow, self._handle, commands, np.zeros(1, PLAN), np.zeros(1), 1),
+                entry_of(follow, self._handle, commands, np.zeros(1, PLAN), np.zeros(1), np.zeros(1, np.int64), 1),
+                entry_of(sum_up, self._handle),
             )
-        self._play, self._look_ahead, self._finish, self._margin_ratio, self._level, self._follow = Simulation._entries
+        self._play, self._look_ahead, self._finish, self._margin_ratio, self._level, *targets = Simulation._entries
+        self._follow, self._sum_up = targets
 
     def _start(self) -> None:
         account, positions = self.account, self.positions
@@ -99,12 +101,14 @@ class Simulation:
         )
         self.use_books(books)
 
-    def follow(self, commands: Rows, plan: Rows, values: NDArray[np.float64], i_bar: int) -> Rows:
+    def follow(
+        self, commands: Rows, plan: Rows, values: NDArray[np.float64], changes: NDArray[np.int64], i_bar: int
+    ) -> Rows:
         """Play the steps up to and with i_bar, and at each close what `values` wants there (kernels/targets.py).
 
         plan: one row, kept between calls. Returns the log, which is another array when it had to grow.
         """
-        while not self._follow(self._handle, commands, plan, values, i_bar):
+        while not self._follow(self._handle, commands, plan, values, changes, i_bar):
             self._grow()
             if 2 * int(self.account["n_commands"][0]) > len(commands):
                 commands = _doubled(commands)
@@ -117,6 +121,12 @@ class Simulation:
     def finish(self) -> None:
         """After the last step. Does nothing the second time."""
         self._finish(self._handle)
+
+    def sum_up(self) -> dict[str, float]:
+        """Of a sweep, after the last step: the fields of the account (ACCOUNT). Its rows are gone."""
+        self._finish(self._handle)
+        self._sum_up(self._handle)
+        return dict(zip(ACCOUNT.names or (), self.account.item(), strict=True))
 
     def margin_ratio(self, i_bar: int) -> float:
         """At the close of the step on which the strategy stands."""

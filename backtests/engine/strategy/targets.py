@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from backtests.engine.errors import StrategyRunError
 from backtests.engine.kernels.types import SizeKind
-from backtests.engine.portfolio.follower import TargetPlan
+from backtests.engine.portfolio.follower import TargetPlan, find_changes
 from backtests.engine.strategy.candles import Candles
 from backtests.engine.strategy.history import time_index
 
@@ -59,11 +59,12 @@ def make_plan(answer: Any, candles: Candles, *, max_orders: int | None = None, l
     """What a targets function returned, for the kernels. Raises StrategyRunError, with the function's line."""
     try:
         targets = answer if isinstance(answer, Targets) else Targets(answer)
-        check_values(targets.values, candles)
+        changes = check_values(targets.values, candles)
     except StrategyRunError as error:
         raise StrategyRunError(str(error), line=line) from None
     return TargetPlan(
         targets.values,
+        changes,
         UNITS[targets.unit],
         leverage=_or_nan(targets.leverage),
         stop_loss_ratio=_or_nan(targets.stop_loss_ratio),
@@ -73,19 +74,21 @@ def make_plan(answer: Any, candles: Candles, *, max_orders: int | None = None, l
     )
 
 
-def check_values(values: NDArray[np.float64], candles: Candles) -> None:
-    """One for each bar, none infinite. Raises StrategyRunError."""
+def check_values(values: NDArray[np.float64], candles: Candles) -> NDArray[np.int64]:
+    """One for each bar, none infinite. Returns the bars where they change. Raises StrategyRunError."""
     if len(values) != len(candles):
         n_warmup = candles.first_bar
         raise StrategyRunError(
             f"targets gave {len(values):,} values for {len(candles):,} bars ({n_warmup:,} of warm-up and "
             f"{len(candles) - n_warmup:,} of the span): one for each bar of the candles."
         )
-    is_infinite = np.isinf(values)
+    changes = find_changes(values, candles.first_bar)
+    is_infinite = np.isinf(values[changes])
     if is_infinite.any():
-        i_bar = int(np.argmax(is_infinite))
+        i_bar = int(changes[np.argmax(is_infinite)])
         time = time_index(candles.time_ms[i_bar : i_bar + 1])[0]
         raise StrategyRunError(f"Target {i_bar} (bar of {time:%Y-%m-%d %H:%M}) is infinite.")
+    return changes
 
 
 def _read_values(values: Any) -> NDArray[np.float64]:
