@@ -20,7 +20,7 @@ from strategies.models import StrategyVersion
 logger = logging.getLogger(__name__)
 
 TASK = "backtests.tasks.check_version"
-MAX_S = 300.0  # all runs of one check together
+MAX_S = 300  # all runs of one check together; the queue takes whole seconds
 BEAT_EVERY_S = 5.0
 LOOK_EVERY_S = 0.3  # whether a run waits for this worker
 N_NEWEST = 100  # versions that are looked at each second; all of them now and then

@@ -1,5 +1,6 @@
 """Checks of saved versions: who makes them, when, in the jail, and what is kept."""
 
+import operator
 from dataclasses import replace
 
 import numpy as np
@@ -38,7 +39,12 @@ class S(Strategy):
 @pytest.fixture
 def sent(monkeypatch):
     messages = []
-    monkeypatch.setattr(version_checks, "async_task", lambda task, pk, **options: messages.append((task, pk)))
+
+    def send(task, pk, *, timeout):
+        operator.index(timeout)  # as the queue takes it: anything else fails there, in the worker
+        messages.append((task, pk))
+
+    monkeypatch.setattr(version_checks, "async_task", send)
     return messages
 
 

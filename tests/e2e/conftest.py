@@ -41,6 +41,7 @@ def site(tmp_path_factory):
     finally:
         if site.process is not None and site.process.poll() is None:
             site.interrupt()
+    assert "[error" not in site.output, site.output
 
 
 @pytest.fixture

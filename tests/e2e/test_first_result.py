@@ -1,10 +1,12 @@
 """From nothing to a result: what a new user does, in a real browser."""
 
 import re
+import time
 
 from playwright.sync_api import Page, expect
 
 RUN_S = 120_000
+CHECK_S = 120
 
 
 def sign_up(page: Page, url: str, email: str) -> None:
@@ -26,6 +28,18 @@ def test_sign_up_run_the_sample_and_read_the_result(page: Page, site, faults):
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=20_000)
     page.get_by_role("link", name=re.compile("^Trades")).first.click()
     expect(page.locator("table").first).to_be_visible()
+
+
+def test_what_was_saved_is_checked_for_look_ahead_by_itself(page: Page, site, faults):
+    sign_up(page, site.url, "checked@example.org")
+    page.get_by_role("button", name=re.compile("Run the sample")).first.click()
+    page.wait_for_selector(".figure-strip .figure-main", timeout=RUN_S)
+    address = page.url
+    give_up_at = time.monotonic() + CHECK_S
+    while page.get_by_text("no look-ahead").count() == 0:
+        assert time.monotonic() < give_up_at, site.output
+        page.wait_for_timeout(1_000)
+        page.goto(address)
 
 
 def test_a_stranger_gets_404_for_the_run_of_another(page: Page, site, browser):

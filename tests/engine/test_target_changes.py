@@ -34,8 +34,6 @@ def test_a_number_that_is_not_the_one_before_is_a_change(values, first_bar, expe
 def test_no_change_is_missed_and_none_is_made_up(values, first_bar):
     first_bar = min(first_bar, len(values) - 1)
     expected = [
-        i
-        for i, value in enumerate(values)
-        if not np.isnan(value) and (i in {0, first_bar} or value != values[i - 1])
+        i for i, value in enumerate(values) if not np.isnan(value) and (i in {0, first_bar} or value != values[i - 1])
     ]
     assert find_changes(values, first_bar).tolist() == expected
