@@ -300,18 +300,21 @@ def test_a_child_whose_own_account_differs_is_not_believed(monkeypatch):
 
 FORGE = """
 import os
+import numpy as np
 from backtests.engine.frames import encode_frame
+from backtests.engine.frames.wire import encode_rows
+from backtests.engine.kernels.types import COMMAND
 {write}
 os._exit(0)
 """
-ROW = [100, 0, 1, 0, 0, 1, 1, 1.0, None, None, None, None, None, 1.0, False, False, 0, -1]
+ROW = "(100, 0, 1, 77, 0, 1, 1, 1.0, *[np.nan] * 5, 1.0, False, False, 0, -1)"
 
 
 @pytest.mark.parametrize(
     ("write", "code"),
     [
         (
-            f"row = {ROW}; row[3] = 77; os.write(4, encode_frame('ORDERS', rows=[row], tags=[]) "
+            f"rows = np.array([{ROW}], COMMAND); os.write(4, encode_frame('ORDERS', rows=encode_rows(rows), tags=[]) "
             "+ encode_frame('DONE', ledger_hash='0' * 64, n_bars=570))",
             "integrity",
         ),

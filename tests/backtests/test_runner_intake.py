@@ -7,18 +7,24 @@ import pytest
 
 from accounts.quotas import Limits
 from backtests.engine.frames import encode_frame
+from backtests.engine.kernels.types import COMMAND
 from backtests.runner import intake as limits_of_intake
 from backtests.runner.intake import Intake, Violation
 
 STEP_MS = 60_000
 TIMELINE = 1_000_000_000_000 + STEP_MS * np.arange(10, dtype=np.int64)
-ROW = [3, 0, 1, 0, 0, 1, 1, 1.0, None, None, None, None, None, 1.0, False, False, 0, -1]
+NAN = np.nan
+ROW = (3, 0, 1, 0, 0, 1, 1, 1.0, NAN, NAN, NAN, NAN, NAN, 1.0, False, False, 0, -1)
 HASH = "0" * 64
 DONE = encode_frame("DONE", ledger_hash=HASH, n_bars=10)
 
 
 def array(values, dtype):
     return base64.b64encode(np.array(values, dtype).tobytes()).decode()
+
+
+def orders(n):
+    return array([ROW] * n, COMMAND)
 
 
 def plot(name="x", i_bar=(1,), values=(2.0,)):
@@ -36,7 +42,7 @@ def intake():
 
 def test_what_comes_is_kept(intake):
     intake.feed(encode_frame("PROGRESS", i_bar=4, n_bars=10, equity=None))
-    intake.feed(encode_frame("ORDERS", rows=[], tags=["a"]) + encode_frame("ORDERS", rows=[ROW, ROW], tags=["b"]))
+    intake.feed(encode_frame("ORDERS", rows="", tags=["a"]) + encode_frame("ORDERS", rows=orders(2), tags=["b"]))
     intake.feed(encode_frame("LOG", lines=[["info", -1, "before"], ["error", 2, "at 2"]]))
     intake.feed(plot() + plot(i_bar=(-1, 9), values=(3.0, 4.0)))
     intake.feed(piece(0, [1, 2, 3, 4]) + piece(4, [5, 6, 7, 8, 9, 10]))
@@ -77,8 +83,8 @@ def test_an_indicator_that_did_not_come_whole_is_not_drawn(intake):
         (b"".join(piece(0, [1.0]) for _ in range(30)), "plot_limit"),
         (b"".join(plot(f"series {i}") for i in range(30)), "plot_limit"),
         (encode_frame("LOG", lines=[["info", 1, "x" * 1_000]] * 20), "log_limit"),
-        (encode_frame("ORDERS", rows=[ROW] * 6, tags=[]), "order_limit"),
-        (encode_frame("ORDERS", rows=[], tags=["t"] * 6), "order_limit"),
+        (encode_frame("ORDERS", rows=orders(6), tags=[]), "order_limit"),
+        (encode_frame("ORDERS", rows="", tags=["t"] * 6), "order_limit"),
     ],
 )
 def test_what_must_not_come_ends_the_run_with_a_named_cause(intake, data, code):

@@ -7,7 +7,6 @@ of bounds, broken text each raise FrameError. A number that is not given is null
 import base64
 import binascii
 import json
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -23,7 +22,11 @@ MAX_FRAME_BYTES = 64 * 1024
 HEADER_BYTES = 4
 MAX_INT = 2**53
 
+# Commands as they travel: as in the engine, but a flag is a byte, which need not be 0 or 1.
 _COLUMNS = [(name, COMMAND[name]) for name in COMMAND.names or ()]
+_WIRE_ROW = np.dtype([(name, "u1" if dtype.kind == "b" else dtype.newbyteorder("<")) for name, dtype in _COLUMNS])
+MAX_ROWS = MAX_FRAME_BYTES * 3 // 4 // _WIRE_ROW.itemsize - 10  # of one frame, as base64, with the frame's keys
+MAX_NUMBER = 1e300
 
 
 def encode_frame(kind: str, **fields: Any) -> bytes:
@@ -34,9 +37,9 @@ def encode_frame(kind: str, **fields: Any) -> bytes:
     return len(payload).to_bytes(HEADER_BYTES, "big") + payload
 
 
-def encode_rows(rows: Rows) -> list[list[Any]]:
-    """Commands as JSON values in the order of COMMAND: floats by repr, which is lossless; NaN as null."""
-    return [[None if value != value else value for value in row] for row in rows.tolist()]
+def encode_rows(rows: Rows) -> str:
+    """Commands as base64 of their bytes, column by column as COMMAND declares them, little-endian, without gaps."""
+    return base64.b64encode(rows.astype(_WIRE_ROW).tobytes()).decode()
 
 
 def encode_array(values: NDArray[Any], dtype: str) -> str:
@@ -107,7 +110,7 @@ def _whole(value: Any, low: int = -MAX_INT, high: int = MAX_INT) -> int:
 
 
 def _number(value: Any) -> float:
-    if type(value) not in (int, float) or not -1e300 < value < 1e300:
+    if type(value) not in (int, float) or not -MAX_NUMBER < value < MAX_NUMBER:
         raise FrameError(f"{str(value)[:40]!r} is not a finite number.")
     return float(value)
 
@@ -132,36 +135,39 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def _array(value: Any, dtype: str) -> NDArray[Any]:
+def _items(value: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
     if not isinstance(value, str):
         raise FrameError("An array is missing.")
     try:
         data = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         raise FrameError("An array is not base64.") from None
-    if len(data) % np.dtype(dtype).itemsize:
-        raise FrameError("An array ends in the middle of a number.")
-    numbers = np.frombuffer(data, dtype)
+    if len(data) % dtype.itemsize:
+        raise FrameError("An array ends in the middle of an item.")
+    return np.frombuffer(data, dtype)
+
+
+def _array(value: Any, dtype: str) -> NDArray[Any]:
+    numbers = _items(value, np.dtype(dtype))
     if np.isinf(numbers).any():
         raise FrameError("An array holds an infinite number.")
     return numbers
 
 
-def _row(value: Any) -> tuple[Any, ...]:
-    if not isinstance(value, list) or len(value) != len(_COLUMNS):
-        raise FrameError(f"An order row has {len(_COLUMNS)} values.")
-    return tuple(_cell(cell, dtype) for cell, (_, dtype) in zip(value, _COLUMNS, strict=True))
-
-
-def _cell(value: Any, dtype: np.dtype[Any]) -> bool | int | float:
-    if dtype.kind == "f":
-        return math.nan if value is None else _number(value)
-    if dtype.kind == "b":
-        if not isinstance(value, bool):
-            raise FrameError(f"{str(value)[:40]!r} is neither true nor false.")
-        return value
-    bounds = np.iinfo(dtype)
-    return _whole(value, max(int(bounds.min), -MAX_INT), min(int(bounds.max), MAX_INT))
+def _rows(value: Any) -> Rows:
+    """Commands whose numbers are numbers; whether a run can have made them is the replay's question."""
+    rows = _items(value, _WIRE_ROW)
+    for name, dtype in _COLUMNS:
+        column = rows[name]
+        if dtype.kind == "b":
+            is_good = column <= 1
+        elif dtype.kind == "f":
+            is_good = np.isnan(column) | (np.abs(column) < MAX_NUMBER)
+        else:
+            is_good = (column >= -MAX_INT) & (column <= MAX_INT)
+        if not is_good.all():
+            raise FrameError(f"An order row has an impossible {name}.")
+    return rows.astype(COMMAND)
 
 
 def _read_started(f: dict[str, Any]) -> Frame:
@@ -173,8 +179,7 @@ def _read_progress(f: dict[str, Any]) -> Frame:
 
 
 def _read_orders(f: dict[str, Any]) -> Frame:
-    rows = np.array([_row(row) for row in _list(f["rows"])], COMMAND)
-    return kinds.OrdersFrame(rows, tuple(_text(tag, kinds.MAX_TAG) for tag in _list(f["tags"])))
+    return kinds.OrdersFrame(_rows(f["rows"]), tuple(_text(tag, kinds.MAX_TAG) for tag in _list(f["tags"])))
 
 
 def _read_log(f: dict[str, Any]) -> Frame:

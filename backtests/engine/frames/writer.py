@@ -16,10 +16,9 @@ from backtests.engine.frames.kinds import (
     MAX_TRACEBACK,
     ErrorFrame,
 )
-from backtests.engine.frames.wire import encode_array, encode_frame, encode_rows
+from backtests.engine.frames.wire import MAX_ROWS, encode_array, encode_frame, encode_rows
 from backtests.engine.result import CommandLog
 
-ROWS_PER_FRAME = 100  # a row takes at most some 400 bytes
 TAGS_PER_FRAME = 100
 POINTS_PER_FRAME = 3_000
 VALUES_PER_FRAME = 10_000
@@ -89,9 +88,9 @@ class FrameReporter:
         """Every command of the run, in batches; tags go ahead of the rows that name them."""
         tags = [clean_text(tag, MAX_TAG) for tag in log.tags]
         for start in range(0, len(tags), TAGS_PER_FRAME):
-            self._send(encode_frame("ORDERS", rows=[], tags=tags[start : start + TAGS_PER_FRAME]))
-        for start in range(0, len(log.rows), ROWS_PER_FRAME):
-            rows = encode_rows(log.rows[start : start + ROWS_PER_FRAME])
+            self._send(encode_frame("ORDERS", rows="", tags=tags[start : start + TAGS_PER_FRAME]))
+        for start in range(0, len(log.rows), MAX_ROWS):
+            rows = encode_rows(log.rows[start : start + MAX_ROWS])
             self._send(encode_frame("ORDERS", rows=rows, tags=[]))
 
     def done(self, ledger_hash: str, n_bars: int) -> None:
