@@ -71,7 +71,9 @@ def run_job(job: ChildJob, reporter: FrameReporter) -> int:
         session = Session(load_strategy(job.source, job.request.params), reporter, max_orders=job.limits.max_orders)
         result = run(session, job.request, job.feed, reporter)
         reporter.commands(session.account.command_log())
-        reporter.done(result.result_hash(), result.n_bars)
+        digest = result.result_hash()
+        sys.stdout.flush()  # after the last word nobody waits for what was printed
+        reporter.done(digest, result.n_bars)
     except BaseException as error:  # SystemExit and KeyboardInterrupt are the strategy's, too
         release_last_words()
         reporter.error(describe_error(error, job.source, _bar_time_ms(session)))

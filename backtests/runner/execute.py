@@ -6,7 +6,7 @@ from backtests.engine.errors import IntegrityError
 from backtests.engine.replay import replay
 from backtests.engine.result import EngineResult
 from backtests.runner.jail.layers import Layers
-from backtests.runner.jailed_run import JailedRun, run_in_jail
+from backtests.runner.jailed_run import GoOn, JailedRun, run_in_jail
 from backtests.runner.outcome import Failure, OnProgress, Progress, RunJob, RunOutcome, ShouldStop
 
 __all__ = ["execute"]
@@ -32,7 +32,11 @@ def execute(
             return False
         return progress is None or on_progress is None or on_progress(progress)
 
-    run = run_in_jail(job, go_on, layers=layers)
+    with run_in_jail(job, go_on, layers=layers) as run:
+        return _conclude(job, run, go_on, started_s)
+
+
+def _conclude(job: RunJob, run: JailedRun, go_on: GoOn, started_s: float) -> RunOutcome:
     if run.ending.is_cancelled or (run.ending.is_done and not go_on(Progress("replaying"))):
         return RunOutcome("cancelled", log=run.log, jail_level=run.level)
     timings = {"handover": run.ending.handover_s, "start": run.ending.start_s, "strategy": run.ending.strategy_s}

@@ -32,8 +32,8 @@ def check_in_jail(
         return time.monotonic() < give_up_at and go_on()
 
     def run(job: RunJob, is_elsewhere: bool) -> Orders:
-        jailed = run_in_jail(job, tick, layers=replace(layers, is_elsewhere=is_elsewhere))
-        failure = jailed.ending.failure
+        with run_in_jail(job, tick, layers=replace(layers, is_elsewhere=is_elsewhere)) as jailed:
+            failure = jailed.ending.failure
         if jailed.ending.is_cancelled:
             if time.monotonic() < give_up_at:
                 raise CheckStopped

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from backtests.engine.frames import ChildJob, JobLimits
@@ -35,11 +36,15 @@ class JailedRun:
     used: Usage = field(default_factory=Usage)
 
 
-def run_in_jail(job: RunJob, go_on: GoOn = lambda progress: True, *, layers: Layers | None = None) -> JailedRun:
+@contextmanager
+def run_in_jail(
+    job: RunJob, go_on: GoOn = lambda progress: True, *, layers: Layers | None = None
+) -> Iterator[JailedRun]:
     """Run the job's source on the job's arrays in a child. Never raises for what the strategy does.
 
     `go_on` is called often, twice a second with the progress, and ends the run by returning False. `layers`: other
-    than the best that this machine gives.
+    than the best that this machine gives. Inside the block the child has said its last word, and is being ended; after
+    it nothing of it is left: what it held takes the kernel some time to clear.
     """
     limits = job.limits.lowered(job.request.limits)
     timeline = merge_times([symbol.bars.open_ms for symbol in job.feed.symbols])
@@ -47,21 +52,25 @@ def run_in_jail(job: RunJob, go_on: GoOn = lambda progress: True, *, layers: Lay
     try:
         layers = layers or choose_layers()
     except NoJail as error:
-        return JailedRun(Ending(failure=Failure("no_jail", f"{NO_JAIL} {error}")), "none", intake)
+        yield JailedRun(Ending(failure=Failure("no_jail", f"{NO_JAIL} {error}")), "none", intake)
+        return
     if not go_on(Progress("preparing")):
-        return JailedRun(Ending(is_cancelled=True), layers.level, intake)
+        yield JailedRun(Ending(is_cancelled=True), layers.level, intake)
+        return
     try:
         warm_up(job.cache_dir)
         child, is_warm = take_child(layers, job.cache_dir)
     except (OSError, RuntimeError) as error:
         logger.exception("The child of a run could not be started.")
         failure = Failure("internal", f"The run could not be started: {error}")
-        return JailedRun(Ending(failure=failure), layers.level, intake)
+        yield JailedRun(Ending(failure=failure), layers.level, intake)
+        return
     try:
-        return replace(_watch(replace(job, limits=limits), child, intake, go_on), is_warm=is_warm)
+        run = replace(_watch(replace(job, limits=limits), child, intake, go_on), is_warm=is_warm)
+        replace_spare(replace(layers, is_elsewhere=False), job.cache_dir)
+        yield run
     finally:
         child.close()
-        replace_spare(replace(layers, is_elsewhere=False), job.cache_dir)
 
 
 def _watch(job: RunJob, child: Child, intake: Intake, go_on: GoOn) -> JailedRun:

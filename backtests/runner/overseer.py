@@ -46,14 +46,18 @@ class Overseer:
         return self._output.decode("utf-8", "replace").replace("\x00", "�")
 
     def watch(self) -> Ending:
-        """Until the child has ended; afterwards nothing of its session is left."""
+        """Until the child has ended. After a good last word it is only killed: its burial need not be waited for."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._child.frames, selectors.EVENT_READ)
             selector.register(self._child.output, selectors.EVENT_READ)
+            ending = None
             try:
                 ending = self._watch(selector)
             finally:
-                code = self._child.reap()
+                if ending is not None and ending.is_done:
+                    self._child.kill()
+                else:
+                    code = self._child.reap()
         if ending is None and not self._intake.is_started:
             said = "".join(self.output.splitlines()[-1:])[-500:]
             message = f"The run's process ended before the strategy began (exit code {code}). {said}".strip()
@@ -79,7 +83,8 @@ class Overseer:
                     self._read(key.fileobj, selector)
                 self._look_at_usage()
                 if self._intake.done is not None or self._intake.error is not None:
-                    self._drain(selector, GRACE_S)
+                    # What was printed before a good end is there already: the child writes it out first.
+                    self._drain(selector, 0.0 if self._intake.done is not None else GRACE_S)
                     return self._last_word()
                 if time.monotonic() > self._deadline_s():
                     return Ending(failure=self._time_out(selector))
@@ -122,11 +127,13 @@ class Overseer:
         return True
 
     def _drain(self, selector: selectors.BaseSelector, longest_s: float) -> None:
-        """Read what is there, up to the ends of the pipes or this long."""
+        """Read what is there, up to the ends of the pipes, waiting for more at most this long."""
         end_s = time.monotonic() + longest_s
-        while selector.get_map() and (left_s := end_s - time.monotonic()) > 0:
-            for key, _ in selector.select(min(left_s, TICK_S)):
+        while selector.get_map():
+            for key, _ in selector.select(min(longest_s, TICK_S)):
                 self._read(key.fileobj, selector)
+            if time.monotonic() >= end_s:
+                return
 
     def _last_word(self) -> Ending | None:
         if self._intake.done is not None:
