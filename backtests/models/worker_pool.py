@@ -18,6 +18,10 @@ class WorkerPoolQuerySet(models.QuerySet["WorkerPool"]):
         """How many runs all pools that are alive can make at the same time."""
         return self.alive().aggregate(n=Sum("n_workers"))["n"] or 0
 
+    def are_getting_ready(self) -> bool:
+        """Whether there is no worker yet, but a pool that soon has some."""
+        return not self.count_workers() and self.alive().exists()
+
     def find_other_host(self, host: str) -> str:
         """The name of another host with a pool that is alive; empty when there is none."""
         name = self.alive().exclude(name__startswith=f"{host}:").values_list("name", flat=True).first()
@@ -31,7 +35,7 @@ class WorkerPoolQuerySet(models.QuerySet["WorkerPool"]):
 
 class WorkerPool(models.Model):
     name = models.CharField(max_length=120, unique=True, help_text="Host, and the process that started the pool.")
-    n_workers = models.PositiveSmallIntegerField()
+    n_workers = models.PositiveSmallIntegerField()  # 0 while it gets ready
     seen_at = models.DateTimeField()
 
     objects = WorkerPoolQuerySet.as_manager()

@@ -1,9 +1,19 @@
-"""The queue's cluster as one crash-only unit: no process of it outlives its parent, no death in it is patched over."""
+"""The queue's cluster as one crash-only unit: no process of it outlives its parent, no death in it is patched over.
+
+    main process --- sentinel ---+--- workers
+                                 +--- pusher, monitor
+
+The main process loads everything, proves the jail, and touches no lock that the others share. So it may start sentinel
+and pool anew in the tenth of a second that a fork takes.
+"""
 
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
+import time
 from typing import Any
 
 from django.conf import settings
@@ -13,24 +23,25 @@ from django_q.signals import post_spawn
 
 from backtests.models import WorkerPool
 from backtests.operations.launch import die_with_parent
-from backtests.operations.readiness import make_worker_ready
+from backtests.operations.readiness import make_worker_ready, prove_jail
 
 logger = logging.getLogger(__name__)
 
 BEAT_S = 2.0
+STEADY_AFTER_S = 5.0  # a sentinel that ends sooner is not started anew: something is wrong with all of it
 
 _forking_pid = 0
 
 
 class CrashOnlySentinel(cluster.Sentinel):  # type: ignore[misc]
-    """Ends the whole cluster where the queue's own sentinel would replace a dead process.
+    """Ends with its whole pool where the queue's own sentinel would replace a dead process.
 
     A worker that was killed may have held the lock of the queue that the others wait for: the cluster would look alive
     and do nothing. Leaving this way sends SIGTERM to the other workers, which give their runs back.
     """
 
     def reincarnate(self, process: Any) -> None:
-        logger.error("Process %s of the cluster died; the cluster ends, to be started anew.", process.pid)
+        logger.error("Process %s of the cluster died; all of its pool ends, to be started anew.", process.pid)
         sys.exit(1)
 
 
@@ -42,25 +53,48 @@ def make_crash_only() -> None:
 
 
 def run_cluster() -> None:
-    """Start the cluster and say every two seconds, in the database, that its workers are there. Returns at its end."""
+    """Prove the jail, then keep workers, and say every two seconds in the database how many there are.
+
+    Returns when it was asked to end; exits with 1 when sentinel and pool keep dying.
+    """
+    # A cluster that is started again by the same supervisor is the same.
+    name = f"{socket.gethostname()}:{os.getppid()}"
+    _prove_jail_while_beating(name)
     make_crash_only()
-    running = cluster.Cluster()
-    running.start()
-    name = (
-        f"{socket.gethostname()}:{os.getppid()}"  # a cluster that is started again by the same supervisor is the same
-    )
-    while running.sentinel.is_alive():
-        try:
-            WorkerPool.objects.beat(name, settings.N_WORKERS)
-        except DatabaseError:
-            logger.warning("The pool of workers could not say that it is there; trying again.", exc_info=True)
-            connections.close_all()
-        running.sentinel.join(BEAT_S)
+    while True:
+        connections.close_all()  # none is shared with what is forked
+        began_at = time.monotonic()
+        running = cluster.Cluster()
+        running.start()
+        while running.sentinel.is_alive():
+            _beat(name, settings.N_WORKERS)
+            running.sentinel.join(BEAT_S)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if not running.sentinel.exitcode:
+            break
+        if time.monotonic() - began_at < STEADY_AFTER_S:
+            sys.exit(1)
     try:
         WorkerPool.objects.filter(name=name).delete()
     finally:
         connections.close_all()
-    sys.exit(running.sentinel.exitcode and 1)
+
+
+def _prove_jail_while_beating(name: str) -> None:
+    """In a thread, which is gone before anything is forked. A pool without workers is one that gets ready."""
+    proof = threading.Thread(target=prove_jail, name="proof of the jail", daemon=True)
+    proof.start()
+    while proof.is_alive():
+        _beat(name, 0)
+        proof.join(BEAT_S)
+
+
+def _beat(name: str, n_workers: int) -> None:
+    try:
+        WorkerPool.objects.beat(name, n_workers)
+    except DatabaseError:
+        logger.warning("The pool of workers could not say that it is there; trying again.", exc_info=True)
+        connections.close_all()
 
 
 def _note_parent() -> None:

@@ -39,4 +39,5 @@ def _prctl(option: int, value: int) -> None:
 
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[1]))
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a terminal may be told to stop those who write behind its back
     os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 -- no shell is what we want

@@ -1,8 +1,8 @@
 """The supervisor of one machine: web, cluster and reaper, each started anew when it dies or stands still, all ended
 together.
 
-    serve ---+--- web      gunicorn and its workers          (a session of its own)
-             +--- worker   the queue's cluster               (a session of its own: one crash-only unit)
+    serve ---+--- web      gunicorn and its workers          (a process group of its own)
+             +--- worker   the queue's cluster               (a process group of its own: one crash-only unit)
              +--- reaper   a thread of the supervisor
 
 Killing the supervisor, even with SIGKILL, leaves no process behind: each child dies with its parent. systemd, or
@@ -23,7 +23,7 @@ from types import FrameType
 
 from backtests.operations import service_manager
 from backtests.operations.launch import adopt_orphans
-from backtests.operations.processes import Processes, children, read_processes, send_signal
+from backtests.operations.processes import Processes, children, find_left_behind, read_processes, send_signal
 from backtests.operations.reaper import Reaper
 from backtests.operations.unit import ClusterUnit, Unit
 
@@ -86,6 +86,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         adopt_orphans()
+        send_signal(find_left_behind(), signal.SIGKILL)  # by one that was killed, if anything got away from the kernel
         reaper = threading.Thread(target=self._reaper.run_until, args=[self._stop], name="reaper", daemon=True)
         try:
             for unit in self._units:
@@ -112,8 +113,10 @@ class Supervisor:
             if unit.pid is None:
                 if time.monotonic() >= self._restart_at[unit]:
                     unit.start()
-            elif fault := unit.find_fault(processes) or self._find_idleness(unit):
+            elif fault := unit.find_fault(processes):
                 self._restart(unit, fault)
+            elif fault := self._find_idleness(unit):
+                self._restart(unit, fault, is_whole=True)
         if not self._is_ready and self._answers():
             self._is_ready = True
             where = f"at http://{self._address[0]}:{self._address[1]}/" if self._address else "without a web server."
@@ -128,7 +131,7 @@ class Supervisor:
             return ""
         return f"runs have waited {idle_s:.0f} s for it while it had nothing to do"
 
-    def _restart(self, unit: Unit, fault: str) -> None:
+    def _restart(self, unit: Unit, fault: str, *, is_whole: bool = False) -> None:
         if not self._is_ready and unit is self._units[0]:
             raise ServeError(f"The {unit.name} did not start: {fault}. What it said stands above.")
         is_steady = unit.uptime_s > STEADY_AFTER_S
@@ -138,7 +141,8 @@ class Supervisor:
         self._say(f"The {unit.name} is started again: {fault}.")
         unit.ask_to_end()  # what is left of it may still give its runs back
         self._wait_for([unit])
-        unit.kill()
+        if is_whole or not is_steady or not unit.renew():
+            unit.kill()
 
     def _answers(self) -> bool:
         if self._address is None:

@@ -9,14 +9,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from backtests.operations.processes import Process, Processes, children, descendants, read_processes, send_signal
+from backtests.operations.processes import (
+    Process,
+    Processes,
+    children,
+    descendants,
+    mark_own,
+    read_processes,
+    send_signal,
+)
 
 KILL_TIMEOUT_S = 5.0
 STOPPED_S = 2.0  # a process that stands still for this long will hardly go on by itself
 
 
 class Unit:
-    """One program in a session of its own. Linux watches its inside; elsewhere only its main process is seen."""
+    """One program in a process group of its own. Linux watches its inside; elsewhere only its main process is seen."""
 
     def __init__(
         self, name: str, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], pass_fds: Sequence[int] = ()
@@ -24,7 +32,7 @@ class Unit:
         self.name = name
         self._argv = [sys.executable, "-m", "backtests.operations.launch", str(os.getpid()), *argv]
         self._cwd = cwd
-        self._env = dict(env)
+        self._env = {**env, **mark_own()}
         self._pass_fds = tuple(pass_fds)
         self._main: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
@@ -40,7 +48,11 @@ class Unit:
         return time.monotonic() - self._started_at
 
     def start(self) -> None:
-        """Call it from the main thread: the child dies with the thread that started it."""
+        """Call it from the main thread: the child dies with the thread that started it.
+
+        In our session: a group whose parent in the same session dies while one of the group is stopped is continued and
+        hung up by the kernel, so that not even a child that was stopped before it could ask to die with us is left.
+        """
         self._pool, self._stopped_since = set(), {}
         self._started_at = time.monotonic()
         self._main = subprocess.Popen(  # noqa: S603 -- our own programs, no user's words among them
@@ -48,7 +60,7 @@ class Unit:
             cwd=self._cwd,
             env=self._env,
             pass_fds=self._pass_fds,
-            start_new_session=True,
+            process_group=0,
             stdin=subprocess.DEVNULL,
         )
 
@@ -79,6 +91,10 @@ class Unit:
     def has_ended(self) -> bool:
         return self._main is None or self._main.poll() is not None
 
+    def renew(self) -> bool:
+        """Kill as little as lets it start anew by itself. False: then all of it has to be killed."""
+        return False
+
     def kill(self) -> None:
         """SIGKILL all of it, and wait until nothing of it is left."""
         if self._main is None:
@@ -105,7 +121,7 @@ class Unit:
             process
             for process in processes.values()
             if not process.is_zombie
-            and (process.pid in below or process.session == self._main.pid or (process.pid, process.started) in known)
+            and (process.pid in below or process.group == self._main.pid or (process.pid, process.started) in known)
         ]
 
 
@@ -113,12 +129,18 @@ class ClusterUnit(Unit):
     """The queue's cluster: main process, sentinel, and the sentinel's pool of workers, pusher and monitor.
 
     The sentinel replaces a dead worker, but the dead one may have taken a lock with it, and the cluster then looks
-    alive and does nothing. So any death in the pool is a fault of the whole.
+    alive and does nothing. So any death in the pool is a fault of sentinel and pool as a whole. The main process shares
+    no lock with them, and starts new ones when its sentinel dies.
     """
+
+    _sentinels: frozenset[tuple[int, int]] = frozenset()
 
     def find_fault(self, processes: Processes) -> str:
         if fault := super().find_fault(processes):
             return fault
+        sentinels = frozenset((process.pid, process.started) for process in self._read_sentinels(processes))
+        if sentinels != self._sentinels:  # the main process has started it anew
+            self._sentinels, self._pool = sentinels, set()
         alive = {(process.pid, process.started) for process in self._read_pool(processes)}
         lost = self._pool - alive
         self._pool |= alive
@@ -128,17 +150,21 @@ class ClusterUnit(Unit):
         """A strategy that was stopped, maybe by itself, is continued: it is no reason to end its neighbours."""
         processes = {process.pid: process for process in members}
         assert self.pid is not None
-        strategies = set(processes) - {self.pid, *(p.pid for p in children(self.pid, processes))}
-        strategies -= {process.pid for process in self._read_pool(processes)}
+        own = {
+            self.pid,
+            *(p.pid for p in self._read_sentinels(processes)),
+            *(p.pid for p in self._read_pool(processes)),
+        }
+        strategies = processes.keys() - own
         send_signal((processes[pid] for pid in strategies if processes[pid].is_stopped), signal.SIGCONT)
-        return super()._find_stopped(processes[pid] for pid in processes.keys() - strategies)
+        return super()._find_stopped(processes[pid] for pid in own & processes.keys())
 
     def ask_to_end(self, *, is_kind: bool = True) -> None:
         """Tell the workers to give their runs back. The sentinel is held, so that it starts no new ones meanwhile."""
         processes = read_processes()
         if self.pid is None:
             return
-        send_signal(children(self.pid, processes), signal.SIGSTOP)
+        send_signal(self._read_sentinels(processes), signal.SIGSTOP)
         pool = self._read_pool(processes)
         send_signal(pool, signal.SIGTERM)
         send_signal(pool, signal.SIGCONT)  # the stopped ones have runs to give back, too
@@ -146,13 +172,38 @@ class ClusterUnit(Unit):
     def has_ended(self) -> bool:
         return super().has_ended() or not self._read_pool(read_processes())
 
-    def _read_pool(self, processes: Processes) -> list[Process]:
-        """The grandchildren. Deeper down are the strategies' processes, which come and go."""
-        if self.pid is None:
-            return []
+    def renew(self) -> bool:
+        """Sentinel and pool die, and the main process starts others. Not if that is what stands still."""
+        processes = read_processes()
+        main = processes.get(self.pid or 0)
+        sentinels = self._read_sentinels(processes)
+        if main is None or main.is_stopped or not sentinels:
+            return False
+        doomed = [*sentinels, *(process for sentinel in sentinels for process in descendants(sentinel.pid, processes))]
+        send_signal(doomed, signal.SIGKILL)
+        names = {(process.pid, process.started) for process in doomed}
+        give_up_at = time.monotonic() + KILL_TIMEOUT_S
+        while time.monotonic() < give_up_at and any(
+            (process.pid, process.started) in names and not process.is_zombie for process in read_processes().values()
+        ):
+            time.sleep(0.02)
+        self._started_at = time.monotonic()
+        self._pool, self._stopped_since = set(), {}
+        return True
+
+    def _read_sentinels(self, processes: Processes) -> list[Process]:
+        """One, or none while the main process gets ready. What proves the jail has groups of its own."""
         return [
             process
-            for sentinel in children(self.pid, processes)
+            for process in (children(self.pid, processes) if self.pid is not None else [])
+            if process.group == self.pid and not process.is_zombie
+        ]
+
+    def _read_pool(self, processes: Processes) -> list[Process]:
+        """The grandchildren. Deeper down are the strategies' processes, which come and go."""
+        return [
+            process
+            for sentinel in self._read_sentinels(processes)
             for process in children(sentinel.pid, processes)
             if not process.is_zombie
         ]

@@ -25,6 +25,7 @@ STAGE_WORDS = {
     "metrics": "Computing the metrics and saving the result",
     "done": "Done",
 }
+GETTING_READY = "Waiting for the workers, which prove their jail first: a minute or two on a new machine"
 _FINER_STAGES = {"preparing": "warming_up", "starting": "warming_up", "saving": "metrics"}
 
 
@@ -62,11 +63,17 @@ def stage_of(run: BacktestRun) -> str:
     return stage if stage in STAGES else "loading"
 
 
-def say_stage(run: BacktestRun, place: int | None = None, *, is_held: bool = False) -> str:
-    """The stage in words; `place`: where a queued run stands in the line; `is_held`: its owner's others come first."""
+def say_stage(
+    run: BacktestRun, place: int | None = None, *, is_held: bool = False, are_getting_ready: bool = False
+) -> str:
+    """The stage in words; `place`: where a queued run stands in the line; `is_held`: its owner's others come first;
+    `are_getting_ready`: there is no worker yet.
+    """
     if run.cancel_requested and not run.is_finished:
         return "Cancelling"
     stage = stage_of(run)
+    if stage == "queued" and are_getting_ready:
+        return GETTING_READY
     if stage == "queued" and is_held and run.dispatched_at is None:
         return "Waiting for another run of yours to end"
     if stage != "queued" or place is None:
@@ -88,12 +95,14 @@ def percent_done(progress: dict[str, Any]) -> int | None:
     return min(100, int(100 * (n_done or 0) / n_total)) if n_total else None
 
 
-def live_state(run: BacktestRun, place: int | None = None, *, is_held: bool = False) -> LiveState:
+def live_state(
+    run: BacktestRun, place: int | None = None, *, is_held: bool = False, are_getting_ready: bool = False
+) -> LiveState:
     progress = run.progress
     n_done, n_total = progress.get("n_done") or 0, progress.get("n_total") or 0
     rate = progress.get("bars_per_s")
     return LiveState(
-        stage=say_stage(run, place, is_held=is_held),
+        stage=say_stage(run, place, is_held=is_held, are_getting_ready=are_getting_ready),
         steps=_list_steps(stage_of(run)),
         attempt=say_attempt(run),
         percent=percent_done(progress),

@@ -17,7 +17,7 @@ from backtests import services
 from backtests.data_checks import check_runs
 from backtests.engine.errors import RequestError
 from backtests.forms import RunForm, filter_runs
-from backtests.models import BacktestRun
+from backtests.models import BacktestRun, WorkerPool
 from backtests.operations.line import find_places, is_at_limit
 from backtests.presentation.live import live_state
 from backtests.presentation.runs import list_rows, run_row
@@ -124,8 +124,9 @@ def run_again(request: AuthedRequest, run_id: str) -> HttpResponse:
 
 def live_context(run: BacktestRun) -> dict[str, object]:
     poll_s = 1 if run.status == BacktestRun.Status.RUNNING else 2
-    is_held = run.status == BacktestRun.Status.QUEUED and is_at_limit(run.owner)
-    live = live_state(run, places_of([run]).get(run.pk), is_held=is_held)
+    waits = run.status == BacktestRun.Status.QUEUED
+    is_held, are_getting_ready = waits and is_at_limit(run.owner), waits and WorkerPool.objects.are_getting_ready()
+    live = live_state(run, places_of([run]).get(run.pk), is_held=is_held, are_getting_ready=are_getting_ready)
     return {"run": run, "row": run_row(run), "live": live, "poll_s": poll_s}
 
 

@@ -30,6 +30,7 @@ class Slow(Strategy):
             self.buy(notional=100)
 """
 
+POOL = 4  # two workers, the monitor, and the pusher
 # Asks the site for runs as its web process would; one line in, one line out.
 CUSTOMER = """\
 import sys
@@ -72,7 +73,7 @@ def free_port():
 
 
 class ServedSite:
-    """`start` returns when the site says that it runs; `pids` are all processes that it ever had."""
+    """`start` returns when the site says that it runs and has workers; `seen` are all processes that it ever had."""
 
     def __init__(self, home):
         self.home = home
@@ -120,6 +121,8 @@ class ServedSite:
             lambda: self.text().count(said) > n_before or self.process.poll() is not None, 40, "the site to answer"
         )
         assert self.process.poll() is None, self.text()
+        # The jail is proven first, for which the engine may have to be compiled.
+        wait_until(lambda: len(self.workers()) == POOL, 300, "its workers")
         return self
 
     def text(self):
@@ -139,23 +142,27 @@ class ServedSite:
         ]
 
     def cluster(self) -> Process:
+        return self._clusters()[0]
+
+    def _clusters(self):
         found = children(self.process.pid, read_processes())
-        return next(process for process in found if "qcluster" in command_of(process))
+        return [process for process in found if "qcluster" in command_of(process)]
 
     def workers(self):
-        """The cluster's pool: workers, monitor, pusher."""
+        """The cluster's pool: workers, monitor, pusher. Empty while it is being started."""
         processes = read_processes()
         return [
             worker
-            for sentinel in children(self.cluster().pid, processes)
+            for cluster in self._clusters()
+            for sentinel in children(cluster.pid, processes)
+            if sentinel.group == cluster.pid
             for worker in children(sentinel.pid, processes)
         ]
 
     def strategies(self):
         """One process of each run: the strategy's, or bubblewrap's around it."""
-        found = [process for process in self.processes() if "backtests.engine" in command_of(process)]
-        pids = {process.pid for process in found}
-        return [process for process in found if process.parent_pid not in pids]
+        workers = {process.pid for process in self.workers()}
+        return [process for process in self.processes() if process.parent_pid in workers]
 
     def request_run(self, strategy="Slow"):
         return self._ask(f"request {strategy}")

@@ -1,7 +1,7 @@
 import pytest
 from django.urls import reverse
 
-from backtests.models import BacktestRun
+from backtests.models import BacktestRun, WorkerPool
 from tests.builders import build_run
 
 PROGRESS = {
@@ -50,6 +50,14 @@ def test_a_queued_run_says_its_place_on_page_and_api_and_in_lists(owner_client, 
     assert "Number 2 in line" in owner_client.get("/").text
     progress = owner_client.get(reverse("api_backtest", args=[queued.pk])).json()["progress"]
     assert (progress["stage"], progress["queue_position"]) == ("queued", 2)
+
+
+def test_a_run_that_waits_for_workers_that_get_ready_says_so(owner_client, owner):
+    queued = build_run(owner)
+    WorkerPool.objects.beat("host:1", 0)
+    assert "prove their jail first" in live(owner_client, queued).text
+    WorkerPool.objects.beat("host:1", 2)
+    assert "Next in line" in live(owner_client, queued).text
 
 
 def test_a_run_that_waits_for_the_owners_others_says_so(owner_client, owner, running):

@@ -14,14 +14,14 @@ from django.db import connection
 
 from backtests.models import WorkerPool
 from backtests.operations import service_manager
-from backtests.operations.processes import children, descendants, read_processes
+from backtests.operations.processes import MARK, children, descendants, find_left_behind, mark_own, read_processes
 from backtests.operations.serve import ServeError, listen
 from backtests.operations.unit import ClusterUnit, Unit
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="watches processes through /proc")
 
-# A main process, its sentinel, two workers, and a worker's child in a session of its own.
+# A main process, its sentinel, two workers, and a worker's child in a group of its own.
 CLUSTER = """\
 import os, subprocess, sys, time
 if os.fork() == 0:
@@ -70,11 +70,11 @@ def is_alive(process):
 
 
 @needs_proc
-def test_killing_a_unit_ends_everything_it_started_even_in_other_sessions(start):
+def test_killing_a_unit_ends_everything_it_started_even_in_other_groups(start):
     unit = start(CLUSTER)
     wait_until(lambda: len(alive_below(unit.pid)) == 4)
     everything = alive_below(unit.pid)
-    assert len({process.session for process in everything}) == 2
+    assert len({process.group for process in everything}) == 2
     unit.kill()
     assert [process for process in everything if is_alive(process)] == []
 
@@ -90,12 +90,53 @@ def test_a_death_in_the_pool_is_a_fault_of_the_cluster(start):
     assert wait_until(lambda: unit.find_fault(read_processes())) == f"process {victim.pid} of its pool died"
 
 
+RENEWING = """\
+import os, time
+while True:
+    if (sentinel := os.fork()) == 0:
+        for _ in range(2):
+            if os.fork() == 0:
+                time.sleep(60)
+                os._exit(0)
+        time.sleep(60)
+        os._exit(0)
+    os.waitpid(sentinel, 0)
+"""
+
+
+@needs_proc
+def test_a_cluster_is_renewed_without_its_main_process(start):
+    unit = start(RENEWING, ClusterUnit)
+    wait_until(lambda: len(alive_below(unit.pid)) == 3)
+    main, before = unit.pid, alive_below(unit.pid)
+    assert unit.find_fault(read_processes()) == ""
+    os.kill(before[-1].pid, signal.SIGKILL)
+    assert wait_until(lambda: unit.find_fault(read_processes()))
+    assert unit.renew()
+    sentinels = [process for process in before if process.parent_pid == main]
+    assert [process for process in sentinels if is_alive(process)] == []
+    wait_until(lambda: len(alive_below(main)) == 3)
+    assert (unit.pid, unit.find_fault(read_processes())) == (main, "")
+    for process in before:  # here nobody adopts what a dead sentinel leaves
+        if is_alive(process):
+            os.kill(process.pid, signal.SIGKILL)
+
+
+@needs_proc
+def test_a_cluster_whose_main_process_stands_still_is_not_renewed(start):
+    unit = start(RENEWING, ClusterUnit)
+    wait_until(lambda: len(alive_below(unit.pid)) == 3)
+    os.kill(unit.pid, signal.SIGSTOP)
+    wait_until(lambda: read_processes()[unit.pid].is_stopped)
+    assert not unit.renew()
+
+
 @needs_proc
 def test_the_end_of_a_strategys_process_is_no_fault(start):
     unit = start(CLUSTER, ClusterUnit)
     wait_until(lambda: len(alive_below(unit.pid)) == 4)
     assert unit.find_fault(read_processes()) == ""
-    strategy = next(process for process in alive_below(unit.pid) if process.session != unit.pid)
+    strategy = next(process for process in alive_below(unit.pid) if process.group != unit.pid)
     os.kill(strategy.pid, signal.SIGKILL)
     wait_until(lambda: not is_alive(strategy))
     assert unit.find_fault(read_processes()) == ""
@@ -118,7 +159,7 @@ def test_a_process_that_stands_still_is_a_fault_of_the_cluster(start, who, monke
 def test_a_strategys_process_that_stands_still_is_continued(start):
     unit = start(CLUSTER, ClusterUnit)
     wait_until(lambda: len(alive_below(unit.pid)) == 4)
-    strategy = next(process for process in alive_below(unit.pid) if process.session != unit.pid)
+    strategy = next(process for process in alive_below(unit.pid) if process.group != unit.pid)
     os.kill(strategy.pid, signal.SIGSTOP)
     wait_until(lambda: read_processes()[strategy.pid].is_stopped)
     assert unit.find_fault(read_processes()) == ""
@@ -155,6 +196,58 @@ def test_a_launched_program_dies_with_its_supervisor():
         supervisor.kill()
         supervisor.wait()
     wait_until(lambda: not is_alive(program), 3)
+
+
+SUPERVISOR = """\
+import os, pathlib, sys, time
+from backtests.operations.processes import read_processes
+from backtests.operations.unit import Unit
+unit = Unit("web server", ["sleep", "60"], cwd=pathlib.Path.cwd(), env=dict(os.environ))
+unit.start()
+os.kill(unit.pid, 19)  # in its first moments: it has asked the kernel for nothing yet
+while not read_processes()[unit.pid].is_stopped:
+    time.sleep(0.01)
+print(unit.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@needs_proc
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's death signal is Linux's")
+def test_a_program_that_was_stopped_in_its_first_moments_dies_with_its_supervisor():
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", SUPERVISOR], cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        pid = int(supervisor.stdout.readline())
+        program = read_processes()[pid]
+        assert program.is_stopped
+        assert not _runs(program, "sleep")
+    finally:
+        supervisor.kill()
+        supervisor.wait()
+        supervisor.stdout.close()
+    wait_until(lambda: not is_alive(program), 3)
+
+
+@needs_proc
+@pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
+def test_what_a_killed_supervisor_left_behind_is_found(start):
+    program = start("import time; time.sleep(60)").pid
+    wait_until(lambda: MARK in Path(f"/proc/{program}/environ").read_text())
+    assert find_left_behind() == []
+    starter = subprocess.Popen(["true"])
+    mark = mark_own()[MARK].replace(f":{os.getpid()}:", f":{starter.pid}:")
+    starter.wait()
+    left = subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: mark})
+    elsewhere = subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: "pid:[1]:7:7"})
+    try:
+        wait_until(lambda: _runs(read_processes()[left.pid], "sleep"))
+        assert [process.pid for process in find_left_behind()] == [left.pid]
+    finally:
+        for process in (left, elsewhere):
+            process.kill()
+            process.wait()
 
 
 def _runs(process, name):

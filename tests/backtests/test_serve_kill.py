@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 from backtests.operations.processes import children, read_processes
-from tests.backtests.served_site import ROOT, ServedSite, wait_until
+from tests.backtests.served_site import POOL, ROOT, ServedSite, wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -127,7 +127,7 @@ def test_a_killed_supervisor_leaves_no_process(site):
     assert json.loads(row["summary"])["n_bars"] == 15 * 24
 
 
-def test_a_cluster_without_a_supervisor_ends_when_one_of_it_dies(site):
+def test_a_cluster_without_a_supervisor_ends_when_one_of_it_dies_at_once(site):
     """What systemd sees: it restarts what has ended, and can do nothing for what hangs."""
     cluster = subprocess.Popen([sys.executable, "manage.py", "qcluster"], cwd=ROOT, env=site.env)
     try:
@@ -144,4 +144,4 @@ def pool_of(pid):
     """Workers, monitor and pusher, once all are there."""
     processes = read_processes()
     pool = [p for sentinel in children(pid, processes) for p in children(sentinel.pid, processes)]
-    return pool if len(pool) == 4 else None
+    return pool if len(pool) == POOL else None

@@ -86,8 +86,9 @@ def run_chaos(site, mark: str, arguments: argparse.Namespace) -> int:
         load.run_undisturbed()
         print(f"undisturbed runs done after {time.monotonic() - began_at:.0f} s", flush=True)
         killer, pause = Killer(site, hosts, arguments.seed), random.Random(arguments.seed)
+        kind = "none yet"
         while killer.counts.total() < arguments.kills:
-            strike_at = time.monotonic() + pause.uniform(0.2, 2 * arguments.every - 0.2)
+            strike_at = time.monotonic() + (pause.uniform(0.2, 2 * arguments.every - 0.2) if kind else 0.5)
             while time.monotonic() < strike_at:
                 load.go_on()
                 for host in hosts:

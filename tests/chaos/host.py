@@ -17,13 +17,16 @@ from tests.chaos.throwaway_site import ROOT, ThrowawaySite
 
 WATCHDOG_S = 8.0
 RESTART_S = 0.2
+END_S = 5.0  # how long what a dead supervisor had started may take to be gone
 PRELUDE = (
     "import os,sys; os.environ['LISTEN_PID']=str(os.getpid()); os.execv(sys.executable,[sys.executable,*sys.argv[1:]])"
 )
 
 
 class Host:
-    """`seen` are all processes that it ever had, as (number, start)."""
+    """`seen` are all processes that it ever had, as (number, start); `left` what outlived its supervisor, and had to be
+    killed.
+    """
 
     def __init__(
         self, site: ThrowawaySite, name: str, *, listener: socket.socket | None, offset_s: float = 0.0
@@ -31,6 +34,7 @@ class Host:
         self.name, self.listener = name, listener
         self.n_restarts = 0
         self.seen: set[tuple[int, int]] = set()
+        self.left: list[str] = []
         self.output = site.home / f"output-{name}.txt"
         self._notify_path = site.home / f"notify-{name}"
         self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -87,8 +91,12 @@ class Host:
         return [process for process in found if not process.is_zombie]
 
     def survivors(self) -> list[str]:
+        """What was left at the end, or before."""
+        return [*self.left, *(command_of(process.pid) or str(process) for process in self._survivors())]
+
+    def _survivors(self) -> list[Process]:
         return [
-            command_of(process.pid) or str(process)
+            process
             for process in read_processes().values()
             if (process.pid, process.started) in self.seen and not process.is_zombie
         ]
@@ -131,11 +139,14 @@ class Host:
                 self._is_ready.set()
 
     def _kill_rest(self) -> None:
-        """What a control group still holds when its main process has ended is killed, as systemd does."""
-        for process in read_processes().values():
-            if (process.pid, process.started) in self.seen and not process.is_zombie:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGKILL)
+        """systemd would at once: we wait, note what had to be killed, and kill it."""
+        give_up_at = time.monotonic() + END_S
+        while (rest := self._survivors()) and time.monotonic() < give_up_at:
+            time.sleep(0.05)
+        for process in rest:
+            self.left.append(f"{command_of(process.pid)[:80]} {process}")
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
 
     def _kill_group(self) -> None:
         for process in self.processes():

@@ -24,7 +24,7 @@ def find_roles(host: Host) -> dict[str, list[Process]]:
     for unit in children(supervisor.pid, processes):
         is_web = "gunicorn" in command_of(unit.pid)
         roles.setdefault("web server" if is_web else "cluster", []).append(unit)
-        below = children(unit.pid, processes)
+        below = [process for process in children(unit.pid, processes) if process.group == unit.pid]
         roles.setdefault("web worker" if is_web else "sentinel", []).extend(below)
         if not is_web:
             pool = [worker for sentinel in below for worker in children(sentinel.pid, processes)]
@@ -49,10 +49,9 @@ class Killer:
             self._site.server.start()
             return self._count("database restarted")
         roles = find_roles(self._random.choice(self._hosts))
-        candidates = [role for role in ROLES if roles.get(role)]
-        if not candidates:
+        role = self._random.choices(ROLES, [WEIGHTS[role] for role in ROLES])[0]
+        if not roles.get(role):  # it is being started
             return ""
-        role = self._random.choices(candidates, [WEIGHTS[role] for role in candidates])[0]
         number = signal.SIGSTOP if self._random.random() < 0.25 else signal.SIGKILL
         victim = self._random.choice(roles[role])
         with contextlib.suppress(ProcessLookupError):

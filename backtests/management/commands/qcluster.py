@@ -9,6 +9,7 @@ from django_q.management.commands import qcluster
 import backtests.tasks  # noqa: F401
 import marketdata.tasks  # noqa: F401
 from backtests.operations.cluster import make_crash_only, run_cluster
+from backtests.operations.readiness import prove_jail
 from marketdata.jobs.schedule import ensure_schedule_quietly
 
 
@@ -20,6 +21,7 @@ class Command(qcluster.Command):  # type: ignore[misc]
         ensure_schedule_quietly()
         connections.close_all()  # none is shared with the workers
         if options["run_once"] or options["cluster_name"]:
+            prove_jail()
             make_crash_only()
             super().handle(*args, **options)
         else:

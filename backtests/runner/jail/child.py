@@ -153,7 +153,10 @@ def start_child(layers: Layers, cache_dir: Path) -> Child:
             cwd="/",
             env=environment,
             pass_fds=given,
-            start_new_session=True,
+            # bubblewrap makes a session inside. In ours, the kernel hangs up even one that was stopped before it could
+            # ask to die with us.
+            start_new_session=not layers.has_bubblewrap,
+            process_group=0 if layers.has_bubblewrap else None,
         )
         ours.pop_all()
     assert process.stdout is not None
