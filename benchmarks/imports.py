@@ -16,34 +16,35 @@ from pathlib import Path
 
 import numpy as np
 
+from backtests.engine.request import TIMEFRAME_MS
+
 GOAL_MS = 300.0
 ROUNDS = 7
 N_ROWS = 44_640  # January
 FIRST_MS = 1_735_689_600_000
-MINUTE_MS = 60_000
-NAME = "BENCHUSDT-1m-2025-01"
 
 
-def write_month(folder: Path) -> Path:
-    """A zip as the exchange publishes it: twelve columns, a header, prices that walk."""
-    steps = np.random.default_rng(7).normal(0.0, 1e-3, N_ROWS)
+def write_candles(folder: Path, symbol: str = "BENCHUSDT", timeframe: str = "1m", n_rows: int = N_ROWS) -> Path:
+    """January as the exchange publishes it, zipped: twelve columns, a header, prices that walk."""
+    name, step_ms = f"{symbol}-{timeframe}-2025-01", TIMEFRAME_MS[timeframe]
+    steps = np.random.default_rng(7).normal(0.0, 1e-3, n_rows)
     closes = 50_000.0 * np.exp(np.cumsum(steps))
     opens = np.concatenate(([50_000.0], closes[:-1]))
     lines = ["open_time,open,high,low,close,volume,close_time,quote_volume,count,"
              "taker_buy_volume,taker_buy_quote_volume,ignore"]  # fmt: skip
-    for i in range(N_ROWS):
+    for i in range(n_rows):
         first, last = round(float(opens[i]), 1), round(float(closes[i]), 1)
         high, low, volume = max(first, last) + 3.2, min(first, last) - 2.7, 12.345 + i % 97
-        at = FIRST_MS + i * MINUTE_MS
+        at = FIRST_MS + i * step_ms
         lines.append(
-            f"{at},{first:.2f},{high:.2f},{low:.2f},{last:.2f},{volume:.3f},{at + MINUTE_MS - 1},"
+            f"{at},{first:.2f},{high:.2f},{low:.2f},{last:.2f},{volume:.3f},{at + step_ms - 1},"
             f"{volume * last:.5f},{100 + i % 900},{volume / 2:.3f},{volume * last / 2:.5f},0"
         )
-    path = folder / "futures/BENCHUSDT/1m" / f"{NAME}.zip"
+    path = folder / "futures" / symbol / timeframe / f"{name}.zip"
     path.parent.mkdir(parents=True)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(f"{NAME}.csv", "\n".join(lines) + "\n")
+        archive.writestr(f"{name}.csv", "\n".join(lines) + "\n")
     path.write_bytes(buffer.getvalue())
     return path
 
@@ -75,7 +76,7 @@ def main() -> int:
 
         django.setup()
         call_command("migrate", verbosity=0)
-        path = write_month(Path(folder) / "in")
+        path = write_candles(Path(folder) / "in")
         cpu, wall = measure(path, Path(folder) / "candles")
     middle = statistics.median(cpu)
     state = "met" if middle < GOAL_MS else "missed"

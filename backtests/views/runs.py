@@ -1,5 +1,6 @@
 """Lists of runs, the form for a new one, and what can be done with one: watch, cancel, delete."""
 
+import datetime as dt
 import uuid
 from collections.abc import Iterable
 
@@ -8,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRefresh
@@ -25,6 +27,7 @@ from strategies.models import Strategy
 
 PAGE_SIZE = 25
 MAX_LATEST = 100
+YOUNG = dt.timedelta(seconds=5)
 NEW_RUN = "backtests/run_new.html"
 
 
@@ -123,11 +126,17 @@ def run_again(request: AuthedRequest, run_id: str) -> HttpResponse:
 
 
 def live_context(run: BacktestRun) -> dict[str, object]:
-    poll_s = 1 if run.status == BacktestRun.Status.RUNNING else 2
     waits = run.status == BacktestRun.Status.QUEUED
     is_held, are_getting_ready = waits and is_at_limit(run.owner), waits and WorkerPool.objects.are_getting_ready()
     live = live_state(run, places_of([run]).get(run.pk), is_held=is_held, are_getting_ready=are_getting_ready)
-    return {"run": run, "row": run_row(run), "live": live, "poll_s": poll_s}
+    return {"run": run, "row": run_row(run), "live": live, "poll": choose_poll(run, timezone.now())}
+
+
+def choose_poll(run: BacktestRun, now: dt.datetime) -> str:
+    """How long the page waits before it asks again: most runs end within moments of their request or their start."""
+    if now - (run.started_at or run.created_at) < YOUNG:
+        return "250ms"
+    return "1s" if run.status == BacktestRun.Status.RUNNING else "2s"
 
 
 def places_of(runs: Iterable[BacktestRun]) -> dict[uuid.UUID, int]:

@@ -1,5 +1,8 @@
+import datetime as dt
+
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from backtests.models import BacktestRun, WorkerPool
 from tests.builders import build_run
@@ -34,11 +37,15 @@ def test_a_running_run_shows_stage_percent_rate_time_left_equity_and_log(owner_c
     assert "Cancel" in fragment
 
 
-def test_it_polls_each_second_while_running_and_every_two_when_queued(owner_client, owner, running):
-    assert 'hx-trigger="every 1s"' in live(owner_client, running).text
+def test_it_polls_often_at_first_then_each_second_while_running_and_every_two_when_queued(owner_client, owner, running):
     queued = build_run(owner)
-    fragment = live(owner_client, queued).text
-    assert 'hx-trigger="every 2s"' in fragment
+    for run, later in ((running, "1s"), (queued, "2s")):
+        fragment = live(owner_client, run).text
+        assert 'hx-trigger="every 250ms"' in fragment
+        long_ago = timezone.now() - dt.timedelta(seconds=6)
+        BacktestRun.objects.filter(pk=run.pk).update(created_at=long_ago)
+        BacktestRun.objects.filter(pk=run.pk, status="running").update(started_at=long_ago)
+        assert f'hx-trigger="every {later}"' in live(owner_client, run).text
     assert "Next in line" in fragment
 
 

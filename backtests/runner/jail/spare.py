@@ -30,7 +30,7 @@ def keep_spare(layers: Layers, cache_dir: Path) -> None:
 
 def take_child(layers: Layers, cache_dir: Path) -> tuple[Child, bool]:
     """A child for one run, and whether it was warm. Raises OSError when none can be started."""
-    child = _spare.child if _spare.owner_pid == os.getpid() else None
+    child = waiting_child()
     if child is not None and (child.layers, child.cache_dir) == (layers, cache_dir):
         _spare.child = None
         if child.is_alive():
@@ -43,6 +43,11 @@ def replace_spare(layers: Layers, cache_dir: Path) -> None:
     """After a run has taken it: the next one imports while the worker counts the result."""
     if _spare.owner_pid == os.getpid() and _spare.child is None:
         _start(layers, cache_dir)
+
+
+def waiting_child() -> Child | None:
+    """The one that is kept now."""
+    return _spare.child if _spare.owner_pid == os.getpid() else None
 
 
 def drop_spare() -> None:
