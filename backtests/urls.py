@@ -1,9 +1,10 @@
 from django.urls import URLPattern, URLResolver, path
 
-from backtests.views import checks, dashboard, results, runs
+from backtests.views import checks, dashboard, operations, results, runs
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", dashboard.home, name="home"),
+    path("operations/", operations.operations, name="operations"),
     path("runs/", runs.run_list, name="run_list"),
     path("runs/new/", runs.run_new, name="run_new"),
     path("runs/latest/", runs.run_latest, name="run_latest"),

@@ -32,14 +32,15 @@ def ensure_sandbox() -> None:
 
 def install_packages() -> None:
     is_debian = Path("/etc/debian_version").is_file() and shutil.which("apt-get") is not None
-    command = ["apt-get", "install", "-y", *PACKAGES]
+    install = f"apt-get update && apt-get install -y {' '.join(PACKAGES)}"  # a fresh image has no lists of packages
     if not is_debian:
         say("bubblewrap is missing. Install it with this system's package manager (its package is `bubblewrap`).")
     elif os.geteuid() != 0:
-        say(f"bubblewrap is missing. Install it with: sudo {' '.join(command)}")
+        say(f"bubblewrap is missing. Install it with: sudo sh -c '{install}'")
     else:
         say("Installing bubblewrap, which holds strategies.")
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        done = subprocess.run(["sh", "-c", install], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode:
-            say(f"bubblewrap could not be installed. Try: apt-get update && {' '.join(command)}")
+            said = ((done.stderr or done.stdout or "").strip().splitlines() or [""])[-1]
+            say(f"bubblewrap could not be installed ({said}). Try: {install}")

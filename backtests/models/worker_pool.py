@@ -1,7 +1,8 @@
 """A pool of workers: the queue's cluster of one host, which says once in a while that it is there."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Sum
@@ -27,16 +28,20 @@ class WorkerPoolQuerySet(models.QuerySet["WorkerPool"]):
         name = self.alive().exclude(name__startswith=f"{host}:").values_list("name", flat=True).first()
         return name.rpartition(":")[0] if name else ""
 
-    def beat(self, name: str, n_workers: int) -> None:
-        """Say that this pool is there, by the database's clock."""
-        if not self.filter(name=name).update(n_workers=n_workers, seen_at=Now()):
-            self.update_or_create(name=name, defaults={"n_workers": n_workers, "seen_at": Now()})
+    def beat(self, name: str, n_workers: int, jail: Mapping[str, Any] | None = None) -> None:
+        """Say that this pool is there, by the database's clock. `jail`: a JailState as JSON, empty until known."""
+        news = {"n_workers": n_workers, "seen_at": Now(), "jail": dict(jail or {})}
+        if not self.filter(name=name).update(**news):
+            self.update_or_create(name=name, defaults=news)
 
 
 class WorkerPool(models.Model):
     name = models.CharField(max_length=120, unique=True, help_text="Host, and the process that started the pool.")
     n_workers = models.PositiveSmallIntegerField()  # 0 while it gets ready
     seen_at = models.DateTimeField()
+    jail = models.JSONField(
+        default=dict, help_text="As operations.readiness.JailState gives it; empty until it is known."
+    )
 
     objects = WorkerPoolQuerySet.as_manager()
 

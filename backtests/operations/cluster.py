@@ -23,7 +23,7 @@ from django_q.signals import post_spawn
 
 from backtests.models import WorkerPool
 from backtests.operations.launch import die_with_parent
-from backtests.operations.readiness import make_worker_ready, prove_jail
+from backtests.operations.readiness import JailState, make_worker_ready, prove_jail
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def run_cluster() -> None:
     """
     # A cluster that is started again by the same supervisor is the same.
     name = f"{socket.gethostname()}:{os.getppid()}"
-    _prove_jail_while_beating(name)
+    jail = _prove_jail_while_beating(name)
     make_crash_only()
     while True:
         connections.close_all()  # none is shared with what is forked
@@ -67,7 +67,7 @@ def run_cluster() -> None:
         running = cluster.Cluster()
         running.start()
         while running.sentinel.is_alive():
-            _beat(name, settings.N_WORKERS)
+            _beat(name, settings.N_WORKERS, jail)
             running.sentinel.join(BEAT_S)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if not running.sentinel.exitcode:
@@ -80,18 +80,23 @@ def run_cluster() -> None:
         connections.close_all()
 
 
-def _prove_jail_while_beating(name: str) -> None:
-    """In a thread, which is gone before anything is forked. A pool without workers is one that gets ready."""
-    proof = threading.Thread(target=prove_jail, name="proof of the jail", daemon=True)
+def _prove_jail_while_beating(name: str) -> dict[str, Any]:
+    """In a thread, which is gone before anything is forked. A pool without workers is one that gets ready.
+
+    Returns what was found, for the pool's row.
+    """
+    found: list[JailState] = []
+    proof = threading.Thread(target=lambda: found.append(prove_jail()), name="proof of the jail", daemon=True)
     proof.start()
     while proof.is_alive():
-        _beat(name, 0)
+        _beat(name, 0, {})
         proof.join(BEAT_S)
+    return found[0].to_json() if found else {}
 
 
-def _beat(name: str, n_workers: int) -> None:
+def _beat(name: str, n_workers: int, jail: dict[str, Any]) -> None:
     try:
-        WorkerPool.objects.beat(name, n_workers)
+        WorkerPool.objects.beat(name, n_workers, jail)
     except DatabaseError:
         logger.warning("The pool of workers could not say that it is there; trying again.", exc_info=True)
         connections.close_all()

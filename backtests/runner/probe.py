@@ -1,10 +1,12 @@
 """Whether the jail of this machine holds: attacks that a hostile strategy would try, judged from outside."""
 
+import datetime as dt
 import hashlib
 import json
 import os
 import platform
 import shutil
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,12 +57,17 @@ class S(Strategy):
 """
 
 
+N_ATTACKS = 16
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """`fault`: what the attacks got through, in words; empty when nothing."""
+    """`fault`: what the attacks got through, in words; empty when nothing. When it was made, and how long it took."""
 
     level: str
     fault: str
+    made_at: str = ""  # ISO, UTC
+    took_s: float = 0.0
 
 
 def probe_jail(layers: Layers, cache_dir: Path, memory: Path | None = None) -> Probe:
@@ -71,12 +78,14 @@ def probe_jail(layers: Layers, cache_dir: Path, memory: Path | None = None) -> P
         with suppress(OSError, ValueError, KeyError):
             known = json.loads(file.read_text())
             if known["key"] == key:
-                return Probe(layers.level, str(known["fault"]))
+                return Probe(layers.level, "", str(known["made_at"]), float(known["took_s"]))
+    made_at, started_s = dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), time.monotonic()
     fault = _attack(layers, cache_dir)
+    probe = Probe(layers.level, fault, made_at, round(time.monotonic() - started_s, 2))
     if file is not None and not fault:
         with suppress(OSError):
-            file.write_text(json.dumps({"key": key, "fault": fault}))
-    return Probe(layers.level, fault)
+            file.write_text(json.dumps({"key": key, "made_at": made_at, "took_s": probe.took_s}))
+    return probe
 
 
 def _attack(layers: Layers, cache_dir: Path) -> str:

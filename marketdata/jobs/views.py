@@ -3,20 +3,17 @@
 The view `job` answers htmx with the part of the page that changes.
 """
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, Concatenate
+from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse, HttpResponseBase
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRefresh
 
-from accounts.http import AuthedRequest, is_fragment
+from accounts.http import AuthedRequest, is_fragment, staff_only
 from marketdata.fetch.errors import FetchRefused
 from marketdata.jobs.forms import FetchForm
 from marketdata.jobs.presentation import JobRow
@@ -24,20 +21,6 @@ from marketdata.jobs.service import cancel_job, preview_fetch, request_extension
 from marketdata.models import IngestJob
 
 PAGE_SIZE = 25
-
-
-def staff_only[**P](
-    view: Callable[Concatenate[AuthedRequest, P], HttpResponse],
-) -> Callable[..., HttpResponseBase]:
-    """Sign-in for visitors, 404 for those who are not staff."""
-
-    @wraps(view)
-    def checked(request: AuthedRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if not request.user.is_staff:
-            raise Http404
-        return view(request, *args, **kwargs)
-
-    return login_required(checked)
 
 
 @staff_only

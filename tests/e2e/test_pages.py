@@ -20,7 +20,7 @@ PRIVATE = (
     "/accounts/email/",
     "/accounts/logout/",
 )
-STAFF = ("/data/", "/data/fetch/", "/data/jobs/")
+STAFF = ("/data/", "/data/fetch/", "/data/jobs/", "/operations/")
 SCREENS = [(theme, width) for theme in ("dark", "light") for width in (1366, 390)]
 ANSWERED_404 = "console: Failed to load resource: the server responded with a status of 404 (Not Found)"
 
