@@ -7,7 +7,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python /u
 BOOTSTRAP = @$(or $(PYTHON),$(error There is no Python 3.8 or newer here: install Python 3.13)) deploy/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test chaos chaos-ingest check format lint types lock bench bench-peers golden golden-accept
+.PHONY: help setup run test chaos chaos-nightly chaos-ingest check format lint types lock bench bench-peers golden golden-accept
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -23,6 +23,9 @@ test: ## the suite on SQLite, PostgreSQL and in a browser (INSTALL=1 installs Ch
 
 chaos: ## kill anything of a loaded throw-away site at random and count what was lost (KILLS=50 DB=sqlite|postgres SEED=n)
 	$(BOOTSTRAP) chaos $(if $(KILLS),--kills $(KILLS)) $(if $(DB),--db $(DB)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+chaos-nightly: ## 50 kills on SQLite and 50 on PostgreSQL, and strategies that take what they can (SEED=n)
+	$(BOOTSTRAP) chaos-nightly $(if $(SEED),--seed $(SEED))
 
 chaos-ingest: ## kill importers at random and read what is left (KILLS=500 DB=postgres SEED=n)
 	$(BOOTSTRAP) chaos-ingest $(if $(KILLS),--kills $(KILLS)) $(if $(DB),--db $(DB)) $(if $(SEED),--seed $(SEED))

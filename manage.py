@@ -23,6 +23,11 @@ def main() -> None:
         if "--traceback" in sys.argv:
             raise
         reason = " ".join(str(error).split())
+        if "database is locked" in reason:
+            raise SystemExit(
+                "The database is held by another process that writes to it, for longer than anyone waits here. "
+                "Try again when it has ended, or end it."
+            ) from None
         raise SystemExit(
             f"The database does not answer as it should: {reason}. Is it there, and up to date (`make setup`)? "
             "--traceback tells more."

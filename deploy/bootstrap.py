@@ -81,6 +81,14 @@ def script(*command: str) -> Callable[[Sequence[str]], int]:
     return start
 
 
+def chaos_nightly(arguments: Sequence[str]) -> int:
+    """Fifty kills on each database, and strategies that take what they can. All of it, even where some of it fails."""
+    ensure_environment()
+    trials = (["--kills", "50", "--db", "sqlite"], ["--kills", "50", "--db", "postgres"], ["--drill", "runaways"])
+    env = home_environment(find_home())
+    return max([run_python(["-m", "tests.chaos", *trial, *arguments], env).returncode for trial in trials])
+
+
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "run": (run, "set up what is missing, then start the site on HINDSIGHT_PORT (8000)"),
     "setup": (setup, "environment, pages' bundle, database, sample data, first account; starts nothing"),
@@ -89,6 +97,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
         script("-m", "tests.chaos"),
         "kill anything of a loaded throw-away site at random: --kills, --db, --seed",
     ),
+    "chaos-nightly": (chaos_nightly, "50 kills on SQLite, 50 on PostgreSQL, and runaway strategies: --seed"),
     "chaos-ingest": (
         script("-m", "tests.marketdata.kill_drill"),
         "kill importers at random and read what is left: --kills, --db, --seed",

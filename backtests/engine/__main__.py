@@ -29,7 +29,9 @@ def main() -> int:
     # Imported late: the kernels for nobody but who asks, the libraries only under the child's own user and with
     # numba's cache frozen.
     if options.warm:
-        took_s = importlib.import_module("backtests.engine.warm").warm_kernels()
+        warm = importlib.import_module("backtests.engine.warm")
+        took_s = warm.warm_kernels()
+        warm.sweep_old_kernels()
         sys.stdout.write(f"The kernels are compiled ({took_s:.1f} s).\n")
         return 0
     if options.job_fd is None or options.frames_fd is None:

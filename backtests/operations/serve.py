@@ -140,7 +140,7 @@ class Supervisor:
         self._restart_at[unit] = time.monotonic() + delay_s
         self._say(f"The {unit.name} is started again: {fault}.")
         unit.ask_to_end()  # what is left of it may still give its runs back
-        self._wait_for([unit])
+        self._wait_for([unit], time.monotonic() + self._patience_s)
         if is_whole or not is_steady or not unit.renew():
             unit.kill()
 
@@ -163,17 +163,18 @@ class Supervisor:
         return True
 
     def _end_all(self) -> None:
-        for unit in self._units:
+        began_at = time.monotonic()
+        for unit in reversed(self._units):  # the web server answers until the workers have given their runs back
             unit.ask_to_end(is_kind=self._is_asked_kindly)
-        self._wait_for(self._units)
+            self._wait_for([unit], began_at + self._patience_s / 2)
+        self._wait_for(self._units, began_at + self._patience_s)
         for unit in self._units:
             unit.kill()
         give_up_at = time.monotonic() + 1.0
         while self._end_strays(read_processes()) and time.monotonic() < give_up_at:
             time.sleep(0.02)
 
-    def _wait_for(self, units: list[Unit]) -> None:
-        give_up_at = time.monotonic() + self._patience_s
+    def _wait_for(self, units: list[Unit], give_up_at: float) -> None:
         while time.monotonic() < give_up_at and not self._is_in_hurry:
             if all(unit.has_ended() for unit in units):
                 return

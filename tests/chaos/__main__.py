@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from tests.chaos.throwaway_site import find_marked, free_socket, throwaway_site
 
 SECOND_HOST_AHEAD_S = 600.0
-DRILLS = ("cancel", "recovery", "poison", "restarts", "outages", "fairness", "locks")
+DRILLS = ("cancel", "recovery", "poison", "restarts", "outages", "fairness", "locks", "runaways")
 
 
 def read_arguments() -> argparse.Namespace:
@@ -62,7 +62,9 @@ def run_drill(site, mark: str, arguments: argparse.Namespace) -> int:
     verdict = judge(load)
     problems = [*drill.problems, *verdict.lost, *verdict.doubled, *verdict.wrong, *verdict.orphans]
     problems += [*host.survivors(), *(f"process {pid}" for pid in find_marked(mark))]
-    print(f"{verdict.n_runs} runs; problems: {len(problems)}" + "".join(f"\n    {line}" for line in problems[:10]))
+    print(
+        f"{verdict.n_runs} runs; problems: {len(problems)}" + "".join(f"\n    {line[:500]}" for line in problems[:10])
+    )
     return 1 if problems else 0
 
 

@@ -1,6 +1,5 @@
 """Drills beside the killing at random: each does one thing many times and says how long what it promises took."""
 
-import contextlib
 import http.client
 import os
 import signal
@@ -10,19 +9,28 @@ import threading
 import time
 from dataclasses import replace
 
+from django.db.models.functions import Now
+
 from backtests import services
 from backtests.engine.request import RunRequest
 from backtests.models import BacktestRun
 from backtests.operations import dispatcher
+from backtests.operations.processes import read_processes
 from marketdata.run_data import RunData
 from strategies.models import StrategyVersion
 from tests.builders import build_version
 from tests.chaos.host import Host
 from tests.chaos.killing import find_roles
 from tests.chaos.load import SLOW, SPANS, Load, wait_until
+from tests.chaos.runaways import LIMITS, RUNAWAYS, count_tasks, read_available_mb, read_resident_mb, source_of
 from tests.chaos.throwaway_site import ROOT, ThrowawaySite
 
-LONG = SLOW.replace("class Slow", "class Long").replace("0.005", "0.1")
+BALLAST_MB = 400  # of a long run: by this its process is told from others, also from those that wait for a run
+LONG = (
+    SLOW.replace("class Slow", "class Long")
+    .replace("0.005", "0.1")
+    .replace("pass\n", f'self.ballast = b"x" * ({BALLAST_MB} << 20)\n', 1)
+)
 PROBES = 4
 LOCK_WRITERS = ("requests", "requests", "beats", "beats", "beats", "beats", "bulk", "reads")
 
@@ -41,15 +49,12 @@ class Drill:
     def cancel(self) -> None:
         """From the click to the death of the run's processes."""
         times = []
-        n_idle = len(find_roles(self.host)["strategy"])  # children may wait for a run
         for _ in range(self.n):
             run_id = self.load.request(self.user, "Long", SPANS[1])
-            wait_until(lambda run_id=run_id: self._row(run_id).stage == "running", 60, "a run to be at work")
-            pids = {process.pid for process in find_roles(self.host)["strategy"]}
+            pids = set(self._find_processes_of(run_id)[1:])
             clicked_at = time.monotonic()
             services.cancel_run(self._row(run_id))
-            wait_until(lambda pids=pids: len(pids & self._living()) < len(pids), 30, "its processes to die")
-            wait_until(lambda pids=pids: len(pids & self._living()) <= n_idle, 30, "all of them to die")
+            wait_until(lambda pids=pids: not pids & self._living(), 30, "all of its processes to die")
             times.append(time.monotonic() - clicked_at)
             wait_until(lambda run_id=run_id: self._row(run_id).status == "cancelled", 10, "its row to say so")
         self._say("from click to death", times, 2.0)
@@ -59,7 +64,7 @@ class Drill:
         times = []
         for _ in range(self.n):
             run_id = self.load.request(self.user, "Long", SPANS[1])
-            worker = self._find_worker_of(run_id)
+            worker = self._find_processes_of(run_id)[0]
             killed_at = time.monotonic()
             os.kill(worker, signal.SIGKILL)
             wait_until(lambda run_id=run_id: self._row(run_id).attempt == 2, 60, "the second attempt")
@@ -71,18 +76,20 @@ class Drill:
         """A run that kills its worker each time: it fails, and the others go on."""
         times = []
         for _ in range(self.n):
-            run_id = self.load.request(self.user, "Long", SPANS[1])
-            while not self._row(run_id).is_finished:
-                for _ in range(3):
-                    if BacktestRun.objects.visible_to(self.other).active().count() < 4:
-                        self.load.request(self.other, "Quick", SPANS[0])
-                with contextlib.suppress(TimeoutError):
-                    worker = self._find_worker_of(run_id, seconds=1)
-                    killed_at, before = time.monotonic(), self._newest_start()
+            run_id, n_killed = self.load.request(self.user, "Long", SPANS[1]), 0
+            while not (run := self._row(run_id)).is_finished:
+                while BacktestRun.objects.visible_to(self.other).active().count() < 6:
+                    self.load.request(self.other, "Quick", SPANS[0])
+                if run.stage == "running" and run.attempt > n_killed:
+                    worker, n_killed = self._find_processes_of(run_id)[0], run.attempt
+                    pool = {process.pid for process in find_roles(self.host)["worker"]}
+                    killed_at = time.monotonic()
                     os.kill(worker, signal.SIGKILL)
+                    wait_until(lambda pool=pool: not pool & self._living(), 60, "the pool to be gone")
+                    before = self._newest_start()  # those that the other worker began meanwhile do not count
                     wait_until(lambda before=before: self._newest_start() != before, 60, "another run to start")
                     times.append(time.monotonic() - killed_at)
-            run = self._row(run_id)
+                time.sleep(0.05)
             if (run.failure_code, run.attempt) != ("lost", 3):
                 self.problems.append(f"the poison ended as {run.status} {run.failure_code}, attempt {run.attempt}")
         self._say("from a worker's death to another run's start", times, 2.0)
@@ -142,7 +149,7 @@ class Drill:
             run_id = self.load.request(self.other, "Quick", SPANS[0])
             asked_at = time.monotonic()
             # A message that was under way already when it was asked for is nobody's to call back.
-            later = BacktestRun.objects.filter(owner=self.user, dispatched_at__gt=self._row(run_id).created_at)
+            later = BacktestRun.objects.filter(owner=self.user, dispatched_at__gt=self._read_clock())
             wait_until(lambda run_id=run_id: self._row(run_id).attempt, 60, "it to start")
             times.append(time.monotonic() - asked_at)
             before = later.filter(started_at__lt=self._row(run_id).started_at).count()
@@ -173,6 +180,32 @@ class Drill:
         print(f"    {n_logged} in the site's own log, {self.load.n_refused} of the users' requests")
         self.problems += ["the site's log has some"] * bool(n_logged) + ["users met some"] * bool(self.load.n_refused)
 
+    def runaways(self) -> None:
+        """Strategies that take what they can, and somebody else's runs beside them."""
+        self.user.limit_overrides = LIMITS
+        self.user.save()
+        for name in RUNAWAYS:
+            build_version(self.user, source_of(name), name)
+        self.load.expects_failures = True
+        n_tasks, n_mb, lowest_mb, times = count_tasks(), read_available_mb(), read_available_mb(), []
+        for name in [name for _ in range(self.n) for name in RUNAWAYS]:
+            run_id = self.load.request(self.user, name, SPANS[0])
+            neighbour, asked_at = self.load.request(self.other, "Quick", SPANS[0]), time.monotonic()
+            while not (self._row(run_id).is_finished and self._row(neighbour).is_finished):
+                lowest_mb = min(lowest_mb, read_available_mb())
+                time.sleep(0.05)
+            run, beside = self._row(run_id), self._row(neighbour)
+            times.append((beside.finished_at - beside.created_at).total_seconds())
+            print(f"    {name}: {run.failure_code} after {time.monotonic() - asked_at:.1f} s")
+            if run.failure_code not in RUNAWAYS[name][1]:
+                self.problems.append(f"{name} ended as {run.status} {run.failure_code}: {run.failure}")
+            if beside.status != "succeeded":
+                self.problems.append(f"beside {name}: {beside.failure}")
+        time.sleep(3)
+        print(f"    memory available: {n_mb} MB before, {lowest_mb} at the lowest, {read_available_mb()} after")
+        print(f"    processes and threads of the machine: {n_tasks} before, {count_tasks()} after")
+        self._say("somebody else's run beside them, from request to result", times, 10.0)
+
     def _say(self, what: str, times: list[float], limit_s: float) -> None:
         ranked = sorted(times)
         p95 = ranked[min(len(ranked) - 1, round(0.95 * len(ranked)))] if ranked else 0.0
@@ -189,11 +222,21 @@ class Drill:
         runs = BacktestRun.objects.exclude(started_at=None).exclude(strategy_version__strategy__name="Long")
         return runs.order_by("-started_at").values_list("started_at", "id").first()
 
-    def _find_worker_of(self, run_id: object, seconds: float = 60) -> int:
-        """The worker of a long run: its child is the oldest of all, once it is at work."""
-        wait_until(lambda: self._row(run_id).stage == "running", seconds, "a run to be at work")
-        found = wait_until(lambda: find_roles(self.host).get("strategy"), seconds, "its process")
-        return int(min(found, key=lambda process: process.started).parent_pid)
+    def _find_processes_of(self, run_id: object) -> list[int]:
+        """The worker of a long run that is at work, and the processes that it has for it, outermost first."""
+        wait_until(lambda: self._row(run_id).stage == "running", 60, "a run to be at work")
+        heavy = wait_until(
+            lambda: [p for p in self.host.processes() if read_resident_mb(p.pid) > BALLAST_MB], 30, "its process"
+        )
+        roles, processes = find_roles(self.host), read_processes()
+        workers, line = {process.pid for process in roles["worker"]}, [heavy[0].pid]
+        while line[0] not in workers:
+            line.insert(0, processes[line[0]].parent_pid)
+        return line
+
+    def _read_clock(self) -> object:
+        """The database's."""
+        return BacktestRun.objects.annotate(now=Now()).values_list("now", flat=True)[0]
 
     def _living(self) -> set[int]:
         return {process.pid for process in self.host.processes()}
@@ -220,4 +263,13 @@ class Drill:
             time.sleep(0.05)
 
 
-TIMES = {"cancel": 100, "recovery": 20, "poison": 3, "restarts": 20, "outages": 20, "fairness": 10, "locks": 600}
+TIMES = {
+    "cancel": 100,
+    "recovery": 20,
+    "poison": 10,
+    "restarts": 20,
+    "outages": 20,
+    "fairness": 10,
+    "locks": 600,
+    "runaways": 1,
+}

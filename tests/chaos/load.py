@@ -63,6 +63,7 @@ class Load:
     expected: dict[tuple[str, str], str] = field(default_factory=dict)
     n_refused: int = 0
     cancels_any: bool = False  # a drill cancels whatever it likes
+    expects_failures: bool = False  # and looks at the reasons itself
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)

@@ -83,7 +83,7 @@ def _find_problem(run: BacktestRun, load: Load) -> str:
     if run.status == "cancelled":
         return "" if str(run.pk) in load.cancelled or load.cancels_any else "was cancelled, and nobody asked for it"
     if run.status == "failed":
-        return "" if is_given_up(run) else f"failed with {run.failure}"
+        return "" if is_given_up(run) or load.expects_failures else f"failed with {run.failure}"
     first_day = dt.datetime.fromtimestamp(run.from_ms / 1000, dt.UTC).date().isoformat()
     expected = load.expected.get((run.strategy_version.strategy.name, first_day))
     if expected and run.result_hash != expected:

@@ -62,6 +62,10 @@ class Command(BaseCommand):
             if not has_news and connection.vendor == "sqlite":
                 other = WorkerPool.objects.find_other_host(socket.gethostname())
         except DatabaseError as error:
+            if "database is locked" in str(error):
+                raise CommandError(
+                    "Another process holds the database. Try again when it has ended, or end it."
+                ) from error
             raise CommandError(f"The database does not answer: {error}".strip()) from error
         finally:
             connection.close()
