@@ -12,6 +12,7 @@ import pytest
 
 from backtests.runner.corpus.cases import Case, CorpusError, read_cases
 from backtests.runner.corpus.run import CorpusRunner
+from backtests.runner.jail.compiling import warm_up
 from backtests.runner.jail.layers import can_give_users, find_lack, layers_of
 
 OWN = Path(__file__).parent / "corpus.jsonl"
@@ -27,8 +28,13 @@ HARMLESS = (
 )
 
 
-def run(layers, cases):
-    return CorpusRunner(layers, CACHE).run(cases)
+def run(layers, cases, *, with_control=True):
+    return CorpusRunner(layers, CACHE).run(cases, with_control=with_control)
+
+
+def all_escape(layers, cases):
+    """Whether each of them gets through; that they do shows that they ran."""
+    return escaped(run(layers, cases, with_control=False)).keys() == {case.id for case in cases}
 
 
 def chosen(*ids):
@@ -74,8 +80,7 @@ def test_the_given_corpus_is_contained():
 def test_without_a_jail_the_attacks_bite():
     if not can_give_users():
         pytest.skip("Only root can give an attack a user of its own, beyond which it harms nothing.")
-    report = run(layers_of("none"), chosen(*HARMLESS))
-    assert escaped(report).keys() == set(HARMLESS)
+    assert all_escape(layers_of("none"), chosen(*HARMLESS))
 
 
 STAT = Case(
@@ -99,13 +104,56 @@ STAT = Case(
 def test_each_inner_layer_is_needed(layer, ids):
     need("inner")
     whole = layers_of("inner")
-    assert escaped(run(replace(whole, **{layer: False}), chosen(*ids))).keys() == ids
+    assert all_escape(replace(whole, **{layer: False}), chosen(*ids))
+
+
+UNLIMITED = {
+    "memory": "self.kept = np.ones(800 * 2**17)",
+    "descriptors": "self.kept = [os.dup(1) for _ in range(100)]",
+    "threads": "[threading.Thread(target=time.sleep, args=(30,), daemon=True).start() for _ in range(40)]",
+}
+
+
+def take(what):
+    """A strategy that takes more of something than the limits allow, and says so."""
+    start = "import os, threading, time\nimport numpy as np\nclass S(Strategy):\n    def initialize(self):\n"
+    return Case(
+        what, "limits", f"{start}        {UNLIMITED[what]}\n        self.log('PWNED {what}')\n", "nopwn", True, ""
+    )
+
+
+def test_the_limits_are_needed():
+    need("inner")
+    cases = [take(what) for what in UNLIMITED]
+    whole = layers_of("inner")
+    assert escaped(run(whole, cases)) == {}
+    assert all_escape(replace(whole, has_limits=False), cases)
+
+
+def test_compiled_kernels_are_what_they_were():
+    """Seen from outside, too: no strategy adds, changes or removes a file of the cache."""
+
+    def look():
+        found = (
+            path.lstat() for path in sorted(CACHE.rglob("*")) if path.is_file() and path.suffix in {".nbi", ".nbc"}
+        )
+        return [(facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_mode) for facts in found]
+
+    warm_up(CACHE)
+    before = look()
+    for level in LEVELS:
+        if find_lack(level):
+            continue
+        cases = chosen("own-cross-cache", "own-cross-cache-change", "own-works-njit")
+        assert escaped(run(layers_of(level), cases)) == {}
+    assert before
+    assert look() == before
 
 
 def test_bubblewrap_hides_even_that_files_are_there():
     need("full")
     assert escaped(run(layers_of("full"), [STAT])) == {}
-    assert escaped(run(layers_of("inner"), [STAT])).keys() == {"stat"}
+    assert all_escape(layers_of("inner"), [STAT])
 
 
 def test_a_strategy_that_never_ran_counts_as_nothing():

@@ -20,7 +20,7 @@ from backtests.runner.jailed_check import check_in_jail
 from backtests.runner.lookahead import Verdict
 from backtests.runner.outcome import RunJob
 
-LIMITS = Limits(run_wall_clock_s=3, run_memory_mb=384, max_orders=2_000, max_log_bytes=50_000)
+LIMITS = Limits(run_wall_clock_s=2, run_memory_mb=384, max_orders=2_000, max_log_bytes=50_000)
 UNHURRIED = replace(LIMITS, run_wall_clock_s=30)  # for those that are not about time, on a machine with much to do
 N_AT_ONCE = 2
 MAX_GROWTH_MB = 64

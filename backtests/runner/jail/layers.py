@@ -36,10 +36,13 @@ class Layers:
     has_seccomp: bool
     uid: int | None = None  # the child's user, where root chooses it; None: one of its own each time
     is_elsewhere: bool = False  # another hash seed, another time of day: what no honest strategy depends on
+    has_limits: bool = True  # of the kernel; at every level
 
     @property
     def inner(self) -> tuple[str, ...]:
-        return (*(("landlock",) if self.has_landlock else ()), *(("seccomp",) if self.has_seccomp else ()))
+        """What the child does to itself, in this order."""
+        held = {"limits": self.has_limits, "landlock": self.has_landlock, "seccomp": self.has_seccomp}
+        return tuple(name for name, is_on in held.items() if is_on)
 
 
 def layers_of(level: Level) -> Layers:
