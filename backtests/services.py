@@ -19,6 +19,7 @@ from backtests.engine.errors import RequestError
 from backtests.engine.request import RunRequest, timeframe_to_ms
 from backtests.models import BacktestRun
 from backtests.operations import dispatcher
+from backtests.runner.sealed_time import check_sealed_time
 from marketdata.run_data import RunData
 from marketdata.services import DataUnavailable, resolve_run_data
 from strategies.models import StrategyVersion
@@ -41,7 +42,7 @@ def request_run(user: User, raw: Mapping[str, Any], *, strategy_version: Strateg
     Raises RequestError.
     """
     raw = fill_warmup(raw, strategy_version.source)
-    request, run_data = resolve_request(raw, strategy_version.param_schema, user)
+    request, run_data = resolve_request(raw, strategy_version.param_schema, user, source=strategy_version.source)
     try:
         with transaction.atomic():
             _check_quota(user)
@@ -66,7 +67,7 @@ def fill_warmup(raw: Mapping[str, Any], source: str) -> Mapping[str, Any]:
 
 
 def resolve_request(
-    raw: Mapping[str, Any], param_schema: Sequence[ParamSpec], user: User | None = None
+    raw: Mapping[str, Any], param_schema: Sequence[ParamSpec], user: User | None = None, *, source: str
 ) -> tuple[RunRequest, RunData]:
     """The request with every parameter and the data revision filled in, and the data that it pins. No row, no queue.
 
@@ -75,7 +76,9 @@ def resolve_request(
     """
     request = RunRequest.parse(raw)
     _check_size(request)
-    _check_limits(request, limits_of(user) if user else default_limits())
+    plan = limits_of(user) if user else default_limits()
+    _check_limits(request, plan)
+    check_sealed_time(request, source, plan.lowered(request.limits))
     try:
         params = resolve_params(param_schema, request.params)
     except ParamError as error:
@@ -109,6 +112,7 @@ def create_run(user: User, request: RunRequest, run_data: RunData, strategy_vers
         market=request.market,
         symbol=request.symbol,
         timeframe=request.timeframe,
+        mode=request.mode,
         from_ms=request.from_ms,
         to_ms=request.to_ms,
     )

@@ -10,7 +10,7 @@ from rest_framework.reverse import reverse
 
 from backtests.data_checks import check_run, check_runs
 from backtests.engine.kernels.types import ExitReason, OrderKind, OrderStatus, Reason, SizeKind
-from backtests.engine.request import RUN_LIMITS, FillPolicy, LimitFill, MarginMode, PathRule, TradingMarket
+from backtests.engine.request import RUN_LIMITS, FillPolicy, LimitFill, MarginMode, PathRule, RunMode, TradingMarket
 from backtests.models import BacktestRun
 from backtests.operations.line import find_places
 from backtests.presentation.checks import CHECK_STATUSES, CheckView
@@ -89,6 +89,13 @@ class RunRequestSerializer(serializers.Serializer[Any]):
         "/account/ has the plan's.",
     )
     seed = serializers.IntegerField(required=False, default=0)
+    mode = serializers.ChoiceField(
+        choices=[mode.value for mode in RunMode],
+        required=False,
+        default="draft",
+        help_text="sealed: the strategy's process is shown one bar at a time, and no later one is in its memory. "
+        "Slower, with the same result for a strategy that does not look ahead.",
+    )
     data_revision = serializers.CharField(required=False, help_text="Refuse unless the data is exactly this.")
 
     def get_fields(self) -> dict[str, Any]:
@@ -170,7 +177,7 @@ class RunSerializer(serializers.ModelSerializer[BacktestRun]):
         model = BacktestRun
         list_serializer_class = RunListSerializer
         fields = (
-            "id", "status", "strategy", "market", "symbol", "timeframe", "from_ms", "to_ms", "request",
+            "id", "status", "strategy", "market", "symbol", "timeframe", "mode", "from_ms", "to_ms", "request",
             "data_revision", "data_revised", "cancel_requested", "progress", "attempt", "created_at", "started_at",
             "finished_at", "failure", "is_ruined", "result_hash", "metrics", "summary", "links",
         )  # fmt: skip

@@ -16,6 +16,10 @@ from backtests.engine.frames import ChildJob, ErrorFrame, FrameReporter, read_jo
 from backtests.engine.loop import run
 from backtests.engine.memory import keep_freed_memory
 from backtests.engine.other_clock import shift_clock
+from backtests.engine.sealed.account import SealedAccount
+from backtests.engine.sealed.loop import run_sealed
+from backtests.engine.sealed.session import SealedSession
+from backtests.engine.sealed.turns import PipeTurns
 from backtests.engine.strategy import Session, describe_error, load_strategy
 from backtests.engine.warm import warm_kernels
 
@@ -35,6 +39,7 @@ def serve(job_fd: int, frames_fd: int, layers: Sequence[str], readable: Sequence
     keep_freed_memory()
     job = read_job(job_fd)
     os.close(job_fd)
+    bells_fd = os.dup(CONTROL_FD) if job.table is not None else -1
     _close_control()
     limits = job.limits
     reporter = FrameReporter(frames_fd, max_log_bytes=limits.max_log_bytes, max_plot_points=limits.max_plot_points)
@@ -44,7 +49,7 @@ def serve(job_fd: int, frames_fd: int, layers: Sequence[str], readable: Sequence
         reporter.error(ErrorFrame("internal", f"The jail could not be shut: {error}", 0, "", None, ""))
         return 1
     reporter.started()
-    return run_job(job, reporter)
+    return run_job(job, reporter, PipeTurns(bells_fd, frames_fd, reporter))
 
 
 def _prepare() -> None:
@@ -61,16 +66,22 @@ def _has_job() -> bool:
     return bool(select.select([CONTROL_FD], [], [], 0)[0])
 
 
-def run_job(job: ChildJob, reporter: FrameReporter) -> int:
-    """Run the strategy to its end, and say how it ended."""
+def run_job(job: ChildJob, reporter: FrameReporter, turns: PipeTurns) -> int:
+    """Run the strategy to its end, and say how it ended. `turns` are taken in a sealed run only."""
     shift_clock()
     random.seed(job.request.seed)
     np.random.seed(job.request.seed)
-    session = None
+    session: Session | None = None
     try:
-        session = Session(load_strategy(job.source, job.request.params), reporter, max_orders=job.limits.max_orders)
-        result = run(session, job.request, job.feed, reporter)
-        reporter.commands(session.account.command_log())
+        strategy = load_strategy(job.source, job.request.params)
+        if job.table is not None:
+            session = SealedSession(strategy, reporter, max_orders=job.limits.max_orders)
+            account = SealedAccount(job.request, job.feed, job.table)
+            result = run_sealed(session, account, turns, reporter)
+        else:
+            session = Session(strategy, reporter, max_orders=job.limits.max_orders)
+            result = run(session, job.request, job.feed, reporter)
+            reporter.commands(session.account.command_log())
         digest = result.result_hash()
         sys.stdout.flush()  # after the last word nobody waits for what was printed
         reporter.done(digest, result.n_bars)

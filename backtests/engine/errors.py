@@ -48,6 +48,16 @@ class StrategyRunError(BacktestError):
         self.line = line
 
 
+class LookAheadError(StrategyRunError):
+    """A sealed run gave an indicator another value, or a target, than the whole span gives."""
+
+    code = "looks_ahead"
+
+    def __init__(self, message: str, *, line: int = 0, bar_time_ms: int | None = None) -> None:
+        super().__init__(message, line=line)
+        self.bar_time_ms = bar_time_ms
+
+
 class OrderError(BacktestError):
     """A call that can never be an order: two sizes, a NaN, an unknown symbol. (A refused order is not an error.)"""
 

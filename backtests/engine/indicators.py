@@ -16,6 +16,11 @@ type Line = "Indicator | SupportsFloat | Sequence[float] | NDArray[Any]"
 
 MOST_LOOKED_AT = 5_000  # values, to guess the pane of a line
 MAX_KEPT_CROSSINGS = 64  # levels that change at every bar are compared there and then
+NOT_KEPT: dict[Any, list[bool]] = {}  # the crossings of a line whose values come one by one (sealed runs)
+
+
+class NoLinesError(StrategyRunError):
+    """An indicator function returned nothing."""
 
 
 class Indicator:
@@ -160,7 +165,9 @@ def crossed_below(a: Line, b: Line) -> bool:
 
 
 def _is_kept(other: Line, kept: dict[Any, list[bool]]) -> bool:
-    """Lines are; of levels that change at every bar only the first few are."""
+    """Lines are; of levels that change at every bar only the first few are. Values still to come cannot be."""
+    if kept is NOT_KEPT:
+        return False
     return isinstance(other, Indicator) or (isinstance(other, int | float) and len(kept) < MAX_KEPT_CROSSINGS)
 
 
@@ -195,7 +202,7 @@ def compute_lines(
         inputs = [value.to_numpy() if isinstance(value, pd.Series) else value for value in inputs]
     lines = list(_take_apart(fn(*inputs, **kwargs), called, called))
     if not lines:
-        raise StrategyRunError(f"{called} returned nothing. It may need more bars than the {n} that there are.")
+        raise NoLinesError(f"{called} returned nothing. It may need more bars than the {n} that there are.")
     for name, values in lines:
         if len(values) != n:
             raise StrategyRunError(

@@ -53,6 +53,15 @@ class ExecutionForm(forms.Form):
         required=False,
         help_text="An order takes at most this ratio of a bar's volume, the rest later: 0.1 is 10 %. Empty: no limit.",
     )
+    mode = forms.ChoiceField(
+        label="Mode",
+        choices=(
+            ("draft", "Draft: fast, with the whole span at hand"),
+            ("sealed", "Sealed: bar by bar, no future in memory"),
+        ),
+        initial="draft",
+        help_text="For results that others are to believe: sealed. An honest strategy gives the same in both.",
+    )
     seed = forms.CharField(label="Seed", initial="0", help_text="Of random and numpy inside the strategy.")
     warmup_bars = forms.CharField(
         label="Warm-up bars",

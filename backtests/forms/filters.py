@@ -13,12 +13,13 @@ from marketdata.models import Market
 class RunFilter(django_filters.FilterSet):  # type: ignore[misc]
     status = django_filters.ChoiceFilter(choices=BacktestRun.Status.choices, empty_label="Any status")
     market = django_filters.ChoiceFilter(choices=Market.choices, empty_label="Any market")
+    mode = django_filters.ChoiceFilter(choices=BacktestRun.Mode.choices, empty_label="Draft or sealed")
     symbol = django_filters.CharFilter(lookup_expr="icontains", label="Symbol")
     strategy = django_filters.UUIDFilter(field_name="strategy_version__strategy_id", label="Strategy")
 
     class Meta:
         model = BacktestRun
-        fields: ClassVar = ["status", "market", "symbol", "strategy"]
+        fields: ClassVar = ["status", "market", "mode", "symbol", "strategy"]
 
 
 def filter_runs(request: HttpRequest, runs: QuerySet[BacktestRun]) -> RunFilter:

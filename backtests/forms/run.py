@@ -23,6 +23,7 @@ from backtests.forms.series import CoverageStrip, choose_series, cover, span_day
 from backtests.models import BacktestRun
 from backtests.presentation.figures import quote_asset
 from backtests.presentation.numbers import format_day, format_rate, format_seconds
+from backtests.runner.sealed_time import estimate_sealed_s
 from marketdata.models import Market
 from marketdata.rules import FeePreset
 from marketdata.services import SeriesCoverage, load_fee_presets
@@ -146,11 +147,15 @@ class RunForm(ExecutionForm):
 
     @property
     def time_text(self) -> str:
-        """How long this may take, by the pace of the last run of the strategy; empty before its first."""
+        """How long this may take, by the pace of the last draft of the strategy; empty before its first."""
         if self.strategy_version is None or not self.n_bars:
             return ""
+        if self["mode"].value() == BacktestRun.Mode.SEALED:
+            return f"about {format_seconds(estimate_sealed_s(self.strategy_version.source, self.n_bars))} sealed"
         runs = BacktestRun.objects.visible_to(self.user).filter(
-            strategy_version__strategy=self.strategy_version.strategy_id, status=BacktestRun.Status.SUCCEEDED
+            strategy_version__strategy=self.strategy_version.strategy_id,
+            status=BacktestRun.Status.SUCCEEDED,
+            mode=BacktestRun.Mode.DRAFT,
         )
         last = runs.exclude(started_at=None).first()
         if last is None or last.started_at is None or last.finished_at is None or not last.summary.get("n_bars"):
@@ -252,6 +257,7 @@ class RunForm(ExecutionForm):
     def _fill_execution(self) -> None:
         """What the chosen series and strategy leave to choose: finer candles, other symbols, warm-up."""
         series, fields = self.series, self.fields
+        fields["mode"].widget.attrs |= REFRESHES
         if series is not None:
             options = finer_choices(self.held, series, self.given.get("intrabar_timeframe", ""))
             fields["intrabar_timeframe"].widget = forms.Select(choices=options)

@@ -35,7 +35,8 @@ TABLES = ("fills", "trades", "orders", "equity")
 def resolve(raw: Mapping[str, Any], source: str, user: User | None = None) -> tuple[RunRequest, RunData]:
     """The request as the page of `user` would make it of the same fields. Raises RequestError."""
     given = {name: value for name, value in raw.items() if value is not None}
-    return services.resolve_request(services.fill_warmup(given, source), read_param_schema(source), user)
+    filled = services.fill_warmup(given, source)
+    return services.resolve_request(filled, read_param_schema(source), user, source=source)
 
 
 def run(

@@ -164,6 +164,10 @@ class BacktestRun(models.Model):
         FAILED = "failed", "Failed"
         CANCELLED = "cancelled", "Cancelled"
 
+    class Mode(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        SEALED = "sealed", "Sealed"
+
     class Priority(models.IntegerChoices):
         INTERACTIVE = 0, "Interactive"  # somebody looks on
         STUDY = 1, "Study"  # one of many
@@ -179,6 +183,7 @@ class BacktestRun(models.Model):
     market = models.CharField(max_length=8)
     symbol = models.CharField(max_length=32)
     timeframe = models.CharField(max_length=4)
+    mode = models.CharField(max_length=8, choices=Mode, default=Mode.DRAFT)
     from_ms = models.BigIntegerField()
     to_ms = models.BigIntegerField()
     data_revision = models.CharField(max_length=64, blank=True)

@@ -9,6 +9,7 @@ from backtests.engine.request import (
     LimitFill,
     MarginMode,
     PathRule,
+    RunMode,
     TradingMarket,
     timeframe_to_ms,
 )
@@ -38,12 +39,19 @@ MARGIN_WORDS = {
 }
 
 
+MODE_WORDS = {
+    RunMode.DRAFT: "draft: the strategy had the whole span at hand",
+    RunMode.SEALED: "sealed: the strategy was shown one bar at a time",
+}
+
+
 def list_assumptions(report: RunReport) -> list[Fact]:
     """How orders fill and what they cost, in the order in which a reader asks."""
     request = report.request
     is_close = request.fill is FillPolicy.CLOSE
     cap = request.participation_cap
     facts = [
+        ("Mode", MODE_WORDS[request.mode]),
         ("Market orders fill", "at the bar's close" if is_close else "at the next bar's open"),
         ("Limit orders fill", LIMIT_WORDS[request.limit_fill]),
         ("Fees", f"maker {format_rate(request.maker_fee)}, taker {format_rate(request.taker_fee)}"),
@@ -181,6 +189,7 @@ def write_command(report: RunReport) -> str:
         ("--limit-fill", request.limit_fill, LimitFill.TOUCH),
         ("--path", request.path, PathRule.PESSIMISTIC),
         ("--margin-mode", request.margin_mode, MarginMode.ISOLATED),
+        ("--mode", request.mode, RunMode.DRAFT),
         ("--intrabar", request.intrabar_timeframe, None),
         ("--participation-cap", request.participation_cap, None),
     ):

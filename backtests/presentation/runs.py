@@ -21,6 +21,7 @@ STATUS_BADGES = {
 FAILURE_WORDS = {
     "strategy_source": "The source cannot be used",
     "strategy_error": "The strategy raised an error",
+    "looks_ahead": "The strategy looks ahead",
     "time_limit": "The run took too long",
     "cpu_limit": "The run used too much computing time",
     "memory_limit": "The run used too much memory",
@@ -40,7 +41,7 @@ FAILURE_WORDS = {
 READ_AS = {"candles": "candles", "finer": "finer candles", "mark": "mark price", "funding": "funding"}
 _REPEATED = ("market", "timeframe", "initial_balance", "margin_mode", "leverage", "max_leverage", "fill", "maker_fee",
              "taker_fee", "slippage_bps", "path", "limit_fill", "participation_cap", "intrabar_timeframe", "funding",
-             "seed")  # fmt: skip
+             "seed", "mode")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

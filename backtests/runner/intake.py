@@ -20,10 +20,13 @@ from backtests.engine.frames import (
     PlotFrame,
     ProgressFrame,
     StartedFrame,
+    TurnFrame,
 )
 from backtests.engine.kernels.types import COMMAND
 from backtests.engine.result import CommandLog, Rows
+from backtests.runner.jail.child import Child
 from backtests.runner.outcome import IndicatorSeries, LogLine, PlotSeries
+from backtests.runner.turns import Turns
 
 MAX_STREAM_BYTES = 512 * 1024 * 1024
 MAX_PLOT_SERIES = 20
@@ -45,6 +48,8 @@ class Violation(Exception):
 
 class Intake:
     """Takes a child's frames apart and keeps what they bring, within the limits of the run."""
+
+    turns: Turns | None = None  # of a sealed run
 
     def __init__(self, limits: Limits, timeline_ms: NDArray[np.int64], timeframe_ms: int) -> None:
         self.is_started = False  # the child has its job, and the jail is shut
@@ -75,6 +80,18 @@ class Intake:
                 self._take(frame)
         except FrameError as error:
             raise Violation("integrity", f"The run's process sent what is no report of ours. {error}") from None
+
+    @property
+    def n_waiting(self) -> int:
+        """Bytes of a frame that is not whole yet."""
+        return self._decoder.n_waiting
+
+    def play_turns(self, child: Child, longest_s: float) -> float:
+        """In a sealed run, show bars for so long. Returns how long to wait for anything else. Raises Violation."""
+        if self.turns is None or not self.is_started:
+            return longest_s
+        self.turns.play(child, self, longest_s)
+        return 0.0
 
     def command_log(self) -> CommandLog:
         rows = np.concatenate(self._rows) if self._rows else np.empty(0, COMMAND)
@@ -122,12 +139,18 @@ class Intake:
                 self._take_points(frame)
             case IndicatorFrame():
                 self._take_indicator(frame)
+            case TurnFrame():
+                if self.turns is None:
+                    raise FrameError("A bar was asked for in a run that has them all.")
+                self.turns.take_question(frame.token)
             case DoneFrame():
                 self.done = frame
             case ErrorFrame():
                 self.error = frame
 
     def _take_orders(self, frame: OrdersFrame) -> None:
+        if self.turns is not None:
+            self.turns.check_orders(frame.rows)
         self._n_orders += len(frame.rows)
         if self._n_orders > self._limits.max_orders or len(self._tags) + len(frame.tags) > self._limits.max_orders:
             allowed = f"{self._limits.max_orders:,}"

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from backtests.engine.frames import ChildJob, JobLimits
-from backtests.engine.request import merge_times
+from backtests.engine.errors import BacktestError
+from backtests.engine.frames import ChildJob, JobLimits, hide_bars
+from backtests.engine.request import RunMode, merge_times
+from backtests.runner.dealer import Dealer
 from backtests.runner.intake import Intake
 from backtests.runner.jail.child import Child, max_tasks_of
 from backtests.runner.jail.compiling import warm_up
@@ -16,6 +18,7 @@ from backtests.runner.jail.spare import replace_spare, take_child
 from backtests.runner.jail.usage import Usage
 from backtests.runner.outcome import Ending, Failure, LogLine, Progress, RunJob
 from backtests.runner.overseer import Overseer
+from backtests.runner.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -58,22 +61,26 @@ def run_in_jail(
         yield JailedRun(Ending(is_cancelled=True), layers.level, intake)
         return
     try:
+        dealer = Dealer(job.request, job.feed) if job.request.mode is RunMode.SEALED else None
         warm_up(job.cache_dir)
         child, is_warm = take_child(layers, job.cache_dir)
+    except BacktestError as error:  # the market could not be laid out
+        yield JailedRun(Ending(failure=Failure(error.code, str(error))), layers.level, intake)
+        return
     except (OSError, RuntimeError) as error:
         logger.exception("The child of a run could not be started.")
         failure = Failure("internal", f"The run could not be started: {error}")
         yield JailedRun(Ending(failure=failure), layers.level, intake)
         return
     try:
-        run = replace(_watch(replace(job, limits=limits), child, intake, go_on), is_warm=is_warm)
+        run = replace(_watch(replace(job, limits=limits), child, intake, go_on, dealer), is_warm=is_warm)
         replace_spare(replace(layers, is_elsewhere=False), job.cache_dir)
         yield run
     finally:
         child.close()
 
 
-def _watch(job: RunJob, child: Child, intake: Intake, go_on: GoOn) -> JailedRun:
+def _watch(job: RunJob, child: Child, intake: Intake, go_on: GoOn, dealer: Dealer | None) -> JailedRun:
     limits = job.limits
     started_s = time.monotonic()
     child_limits = JobLimits(
@@ -84,7 +91,12 @@ def _watch(job: RunJob, child: Child, intake: Intake, go_on: GoOn) -> JailedRun:
         max_plot_points=limits.max_plot_points,
         max_tasks=max_tasks_of(child),
     )
-    child.hand_over(ChildJob(job.source, job.request, job.feed, child_limits))
+    if dealer is None:
+        child.hand_over(ChildJob(job.source, job.request, job.feed, child_limits))
+    else:
+        blind = ChildJob(job.source, job.request, hide_bars(job.feed), child_limits, dealer.shape)
+        child.hand_over_sealed(blind, dealer)
+        intake.turns = Turns(dealer)
     overseer = Overseer(child, intake, limits, go_on, started_s)
     ending = overseer.watch()
     log = (*intake.log_lines(), *(LogLine("output", 0, line) for line in overseer.output.splitlines()))

@@ -79,8 +79,9 @@ class Overseer:
         """None: it died without a last word."""
         try:
             while True:
-                for key, _ in selector.select(TICK_S):
+                for key, _ in selector.select(self._intake.play_turns(self._child, TICK_S)):
                     self._read(key.fileobj, selector)
+                self._note_stage()
                 self._look_at_usage()
                 if self._intake.done is not None or self._intake.error is not None:
                     # What was printed before a good end is there already: the child writes it out first.
@@ -103,28 +104,28 @@ class Overseer:
             return self._started_s + START_PATIENCE_S
         return self._handed_over_s + self._limits.run_wall_clock_s
 
-    def _read(self, pipe: Any, selector: selectors.BaseSelector) -> bool:
-        """One piece. False at its end. Raises Violation."""
-        data = pipe.read(READ_BYTES)
-        if data is None:
-            return True
-        if not data:
+    def _read(self, pipe: Any, selector: selectors.BaseSelector) -> None:
+        """One piece. Raises Violation."""
+        data = pipe.read(READ_BYTES)  # None: there is nothing now
+        if data == b"":
             selector.unregister(pipe)
-            return False
-        if pipe is self._child.frames:
+        elif data and pipe is self._child.frames:
             self._intake.feed(data)
-            if self._handed_over_s is None and self._intake.is_started:
-                self._handed_over_s = time.monotonic()
-            if self._first_bar_s is None and self._intake.progress is not None:
-                self._first_bar_s = time.monotonic()
-            return True
+        elif data:
+            self._keep_output(data)
+
+    def _keep_output(self, data: bytes) -> None:
         self._n_output += len(data)
         self._output += data
         del self._output[:-KEPT_OUTPUT_BYTES]
-        if self._n_output > self._limits.max_output_bytes:
-            allowed = f"{self._limits.max_output_bytes:,}"
-            raise Violation("output_limit", f"A run may print at most {allowed} bytes; this is {self._n_output:,}.")
-        return True
+        if self._n_output > (most := self._limits.max_output_bytes):
+            raise Violation("output_limit", f"A run may print at most {most:,} bytes; this is {self._n_output:,}.")
+
+    def _note_stage(self) -> None:
+        if self._handed_over_s is None and self._intake.is_started:
+            self._handed_over_s = time.monotonic()
+        if self._first_bar_s is None and self._intake.progress is not None:
+            self._first_bar_s = time.monotonic()
 
     def _drain(self, selector: selectors.BaseSelector, longest_s: float) -> None:
         """Read what is there, up to the ends of the pipes, waiting for more at most this long."""
@@ -183,8 +184,7 @@ class Overseer:
             return
         self._next_look_s = now_s + TICK_S
         pid = self._child.find_pid()
-        usage = None if pid is None else read_usage(pid)
-        if usage is None:
+        if pid is None or (usage := read_usage(pid)) is None:
             return
         if not self._intake.is_started:
             self._cpu_before_s = usage.cpu_s

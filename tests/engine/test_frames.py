@@ -23,11 +23,13 @@ from backtests.engine.frames import (
     OrdersFrame,
     PlotFrame,
     ProgressFrame,
+    StartedFrame,
+    TurnFrame,
     decode_frame,
     encode_frame,
 )
 from backtests.engine.frames.kinds import MAX_LINE
-from backtests.engine.frames.wire import encode_rows
+from backtests.engine.frames.wire import encode_rows, encode_turn
 from backtests.engine.kernels.types import COMMAND
 from backtests.engine.result import CommandLog
 
@@ -162,10 +164,20 @@ def test_a_flag_that_is_neither_true_nor_false_is_refused():
         decode_frame(json.dumps(payload).encode())
 
 
-@pytest.mark.parametrize("length", [0, MAX_FRAME_BYTES + 1, 2**32 - 1])
+@pytest.mark.parametrize("length", [MAX_FRAME_BYTES + 1, 2**32 - 1])
 def test_a_frame_of_an_impossible_length_is_refused_before_it_comes(length):
     with pytest.raises(FrameError, match="bytes long"):
         list(FrameDecoder().feed(length.to_bytes(4, "big")))
+
+
+def test_a_turn_is_the_one_frame_without_a_length_and_comes_whole_however_it_is_cut():
+    stream = encode_turn(b"abcd") + encode_frame("STARTED") + encode_turn(bytes(4))
+    for step in (1, 3, 8, 100):
+        decoder = FrameDecoder()
+        pieces = [stream[i : i + step] for i in range(0, len(stream), step)]
+        assert [frame for piece in pieces for frame in decoder.feed(piece)] == [
+            TurnFrame(b"abcd"), StartedFrame(), TurnFrame(bytes(4)),
+        ]  # fmt: skip
 
 
 def test_the_writer_refuses_a_frame_that_the_decoder_would():

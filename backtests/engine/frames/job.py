@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backtests.engine.frames.table import Table, TableShape, lay_table
 from backtests.engine.request import Bars, Feed, FundingEvents, Instrument, MarginTier, RunRequest, SymbolFeed
 
 ALIGNMENT = 64
@@ -34,10 +35,14 @@ class JobLimits:
 
 @dataclass(frozen=True, slots=True)
 class ChildJob:
+    """In a sealed run the feed holds no bars: they come one by one into `table`, which lies behind the arrays."""
+
     source: str
     request: RunRequest
     feed: Feed
     limits: JobLimits
+    shape: TableShape | None = None
+    table: Table | None = None  # as the child reads it
 
 
 def job_chunks(job: ChildJob) -> Iterator[bytes | memoryview]:
@@ -48,6 +53,7 @@ def job_chunks(job: ChildJob) -> Iterator[bytes | memoryview]:
         "source": job.source,
         "request": job.request.to_json(),
         "limits": asdict(job.limits),
+        "table": None if job.shape is None else job.shape.to_json(),
         "symbols": symbols,
         "arrays": [{"dtype": array.dtype.str, "n": len(array)} for array in arrays],
     }
@@ -72,7 +78,18 @@ def read_job(fd: int) -> ChildJob:
         n_bytes = entry["n"] * dtype.itemsize
         offset += n_bytes + _padding(n_bytes)
     feed = Feed(tuple(_read_symbol(symbol, arrays) for symbol in head["symbols"]))
-    return ChildJob(head["source"], RunRequest.parse(head["request"]), feed, JobLimits(**head["limits"]))
+    request, limits = RunRequest.parse(head["request"]), JobLimits(**head["limits"])
+    if head["table"] is None:
+        return ChildJob(head["source"], request, feed, limits)
+    shape = TableShape.from_json(head["table"])
+    return ChildJob(head["source"], request, feed, limits, shape, lay_table(shape, content, offset))
+
+
+def hide_bars(feed: Feed) -> Feed:
+    """The symbols with their rules and nothing else: the feed that a sealed child gets."""
+    nothing = np.empty(0)
+    bars = Bars(np.empty(0, np.int64), nothing, nothing, nothing, nothing, nothing)
+    return Feed(tuple(SymbolFeed(symbol.instrument, bars) for symbol in feed.symbols))
 
 
 def _padding(n_bytes: int) -> int:

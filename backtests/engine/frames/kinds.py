@@ -9,7 +9,7 @@ from backtests.engine.result import Rows
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 ERROR_CODES = (
-    *("strategy_source", "strategy_error", "internal"),
+    *("strategy_source", "strategy_error", "looks_ahead", "internal"),
     *("memory_limit", "order_limit", "log_limit", "plot_limit"),
 )
 
@@ -69,6 +69,13 @@ class IndicatorFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnFrame:
+    """Of a sealed run: the child is done with the bar that came with this token, and waits for the next."""
+
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class DoneFrame:
     ledger_hash: str
     n_bars: int
@@ -84,4 +91,14 @@ class ErrorFrame:
     traceback: str
 
 
-type Frame = StartedFrame | ProgressFrame | OrdersFrame | LogFrame | PlotFrame | IndicatorFrame | DoneFrame | ErrorFrame
+type Frame = (
+    StartedFrame
+    | ProgressFrame
+    | OrdersFrame
+    | LogFrame
+    | PlotFrame
+    | IndicatorFrame
+    | TurnFrame
+    | DoneFrame
+    | ErrorFrame
+)

@@ -1,4 +1,4 @@
-"""Frames as bytes: u32 big-endian length, then that many bytes of JSON, at most 64 KiB.
+"""Frames as bytes: u32 big-endian length, then that many bytes of JSON, at most 64 KiB. A length of 0: a turn.
 
 The decoder faces a hostile sender: an unknown key, a wrong type, a boolean as a number, NaN or Infinity, a name out
 of bounds, broken text each raise FrameError. A number that is not given is null.
@@ -20,6 +20,7 @@ from backtests.engine.result import Rows
 
 MAX_FRAME_BYTES = 64 * 1024
 HEADER_BYTES = 4
+TOKEN_BYTES = 4
 MAX_INT = 2**53
 
 # Commands as they travel: as in the engine, but a flag is a byte, which need not be 0 or 1.
@@ -35,6 +36,11 @@ def encode_frame(kind: str, **fields: Any) -> bytes:
     if len(payload) > MAX_FRAME_BYTES:
         raise FrameError(f"A {kind} frame of {len(payload)} bytes is longer than {MAX_FRAME_BYTES}.")
     return len(payload).to_bytes(HEADER_BYTES, "big") + payload
+
+
+def encode_turn(token: bytes) -> bytes:
+    """The one frame that is no JSON, since a sealed run writes one for each bar: no length, and the bar's token."""
+    return bytes(HEADER_BYTES) + token
 
 
 def encode_rows(rows: Rows) -> str:
@@ -62,14 +68,14 @@ class FrameDecoder:
         self._buffer += data
         while len(self._buffer) >= HEADER_BYTES:
             length = int.from_bytes(self._buffer[:HEADER_BYTES], "big")
-            if not 0 < length <= MAX_FRAME_BYTES:
-                raise FrameError(f"A frame says that it is {length} bytes long; 1 to {MAX_FRAME_BYTES} are allowed.")
-            end = HEADER_BYTES + length
+            if length > MAX_FRAME_BYTES:
+                raise FrameError(f"A frame says that it is {length} bytes long; at most {MAX_FRAME_BYTES} are allowed.")
+            end = HEADER_BYTES + (length or TOKEN_BYTES)
             if len(self._buffer) < end:
                 return
             payload = bytes(self._buffer[HEADER_BYTES:end])
             del self._buffer[:end]
-            yield decode_frame(payload)
+            yield decode_frame(payload) if length else kinds.TurnFrame(payload)
 
 
 def decode_frame(payload: bytes) -> Frame:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from backtests.engine.cursor import Cursor
 from backtests.engine.errors import OrderError
+from backtests.engine.kernels.state import Market
 from backtests.engine.kernels.types import COMMAND, CommandKind, EventKind, OrderStatus, Reason, SizeKind
 from backtests.engine.portfolio.market import bar_columns, build_market
 from backtests.engine.portfolio.order_words import check_change, check_positive, check_words
@@ -31,13 +32,18 @@ class Account:
     `i_symbol` counts in the order of RunRequest.symbols; 0 is the primary.
     """
 
-    def __init__(self, request: RunRequest, feed: Feed) -> None:
+    is_sealed = False  # the bars behind the cursor's are not there
+
+    def __init__(self, request: RunRequest, feed: Feed, market: Market | None = None, first_bar: int = 0) -> None:
+        """market: the feed's, where it is laid out already, with the index of the first bar of the span."""
         self.request = request
         self.feed = feed
-        market = build_market(request, feed)
+        if market is None:
+            market = build_market(request, feed)
+            first_bar = int(np.searchsorted(market.step_ms, request.from_ms))
         self.open_ms: NDArray[np.int64] = market.step_ms  # the timeline
         self.n_bars = len(market.step_ms)
-        self.first_bar = int(np.searchsorted(market.step_ms, request.from_ms))
+        self.first_bar = first_bar
         self.simulation = Simulation(market, build_rules(request, feed, self.first_bar), request.initial_balance)
         self.cursor = Cursor(self.first_bar - 1)
         self.has_acted = False  # since the loop last looked

@@ -7,6 +7,7 @@ from backtests.engine.request.choices import (
     LimitFill,
     MarginMode,
     PathRule,
+    RunMode,
     TradingMarket,
 )
 from backtests.engine.request.instrument import Instrument, MarginTier, check_tiers
@@ -29,6 +30,7 @@ __all__ = [
     "MarginTier",
     "ParamValue",
     "PathRule",
+    "RunMode",
     "RunRequest",
     "SymbolFeed",
     "TradingMarket",

@@ -23,6 +23,13 @@ class PathRule(StrEnum):
     OPTIMISTIC = "optimistic"
 
 
+class RunMode(StrEnum):
+    """What of the span is in the memory of the strategy's process."""
+
+    DRAFT = "draft"  # all of it
+    SEALED = "sealed"  # the bars that have come
+
+
 class LimitFill(StrEnum):
     TOUCH = "touch"
     THROUGH = "through"

@@ -17,6 +17,7 @@ from backtests.engine.request.choices import (
     LimitFill,
     MarginMode,
     PathRule,
+    RunMode,
     TradingMarket,
 )
 from backtests.engine.request.limits import parse_limits
@@ -56,6 +57,7 @@ class RunRequest:
     params: Mapping[str, ParamValue] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)  # of RUN_LIMITS those that are asked for
     seed: int = 0
+    mode: RunMode = RunMode.DRAFT
     data_revision: str = ""
 
     @property
@@ -120,6 +122,7 @@ class RunRequest:
             params=_params(raw.get("params")),
             limits=parse_limits(raw.get("limits")),
             seed=_whole(raw, "seed", 0, 0, 2**32 - 1),
+            mode=_choice(raw, "mode", RunMode, RunMode.DRAFT),
             data_revision=str(raw.get("data_revision") or ""),
         )
 

@@ -24,9 +24,10 @@ class Bar(BarView):
         self.symbol = account.request.symbols[i_symbol]
         self._cursor = account.cursor
         self._columns = columns
-        # Without warm-up the cursor starts at -1, and must not read the last bar of the span there.
-        self._is_padded = account.first_bar == 0
-        self._fresh = None if fresh is None else memoryview(np.append(fresh, False))
+        # Without warm-up the cursor starts at -1, and must not read the last bar of the span there. In a sealed run
+        # that bar is blank then, and a copy would stay so.
+        self._is_padded = account.first_bar == 0 and not account.is_sealed
+        self._fresh = None if fresh is None else memoryview(fresh if account.is_sealed else np.append(fresh, False))
 
     def __getattr__(self, name: str) -> Any:
         """A column when it is first read: a strategy reads one or two of them, and a year of minutes takes its time."""

@@ -53,10 +53,8 @@ def own_bars(bars: Bars, timeline_ms: NDArray[np.int64], cursor: Cursor) -> Clos
 
 def larger_bars(bars: Bars, timeframe: str, base_ms: int, timeline_ms: NDArray[np.int64], cursor: Cursor) -> ClosedBars:
     """UTC-aligned bars of a larger timeframe; each shows once its end is reached, an incomplete first one never."""
+    check_larger(timeframe, base_ms)
     larger_ms = timeframe_to_ms(timeframe)
-    if larger_ms < base_ms or larger_ms % base_ms:
-        fitting = [name for name, ms in TIMEFRAME_MS.items() if ms >= base_ms and ms % base_ms == 0]
-        raise ValueError(f"timeframe={timeframe!r} cannot be built from this run's bars; use: {', '.join(fitting)}.")
     starts_ms = floor_to_timeframe(bars.open_ms, timeframe)
     firsts = np.flatnonzero(np.append(True, starts_ms[1:] != starts_ms[:-1])) if len(bars) else np.empty(0, np.int64)
     if len(firsts) and bars.open_ms[0] != starts_ms[0]:
@@ -67,6 +65,14 @@ def larger_bars(bars: Bars, timeframe: str, base_ms: int, timeline_ms: NDArray[n
     larger = _combine(bars, firsts, starts_ms, first)
     n_closed = np.searchsorted(larger.open_ms + larger_ms, timeline_ms + base_ms, side="right")
     return ClosedBars(larger, n_closed, cursor)
+
+
+def check_larger(timeframe: str, base_ms: int) -> None:
+    """Raise ValueError unless bars of the timeframe can be built from bars of base_ms."""
+    larger_ms = timeframe_to_ms(timeframe)
+    if larger_ms < base_ms or larger_ms % base_ms:
+        fitting = [name for name, ms in TIMEFRAME_MS.items() if ms >= base_ms and ms % base_ms == 0]
+        raise ValueError(f"timeframe={timeframe!r} cannot be built from this run's bars; use: {', '.join(fitting)}.")
 
 
 def _combine(bars: Bars, firsts: NDArray[np.int64], starts_ms: NDArray[np.int64], first: int) -> Bars:

@@ -13,6 +13,7 @@ import pandas_ta
 
 from backtests.engine.errors import (
     BacktestError,
+    LookAheadError,
     RequestError,
     ResourceLimitError,
     StrategyRunError,
@@ -174,6 +175,8 @@ def describe_error(error: BaseException, source: str, bar_time_ms: int | None) -
         return ErrorFrame(error.code, str(error), error.line, _line_of(source, error.line), bar_time_ms, "")
     frames = [frame for frame in _extract(error.__traceback__) if frame.filename == FILENAME]
     line = (frames[-1].lineno or 0) if frames else getattr(error, "line", 0)
+    if isinstance(error, LookAheadError):  # it says itself where
+        line, bar_time_ms = error.line, error.bar_time_ms
     return ErrorFrame(
         code=_code_of(error, is_users=bool(frames)),
         message=_message_of(error),
@@ -196,6 +199,8 @@ def _code_of(error: BaseException, *, is_users: bool) -> str:
         return LIMIT_CODES[error.limit]
     if isinstance(error, RequestError) and not is_users:
         return "strategy_source"
+    if isinstance(error, LookAheadError):
+        return error.code
     return "strategy_error" if is_users or isinstance(error, BacktestError) else "internal"
 
 

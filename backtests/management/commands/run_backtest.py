@@ -20,6 +20,7 @@ from backtests.engine.request import (
     LimitFill,
     MarginMode,
     PathRule,
+    RunMode,
     RunRequest,
     TradingMarket,
 )
@@ -80,6 +81,7 @@ class Command(BaseCommand):
             metavar="NAME=VALUE",
             help=f"a lower limit than the plan's, of: {', '.join(RUN_LIMITS)}; repeat for more",
         )
+        parser.add_argument("--mode", help=f"{' or '.join(RunMode)} (draft); sealed: no later bar is in its memory")
         parser.add_argument("--seed", help="of random and numpy (0)")
         parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
         parser.add_argument("--out", metavar="DIR", help="write fills, trades, orders and equity as CSV and Parquet")
@@ -230,7 +232,7 @@ def _prepare_folder(out: str | None) -> Path | None:
 def _to_mapping(options: dict[str, Any]) -> dict[str, Any]:
     """The options as RunRequest.parse reads them."""
     names = ("market", "timeframe", "to", "warmup_bars", "initial_balance", "leverage", "max_leverage")
-    more = ("maker_fee", "taker_fee", "slippage_bps", "fill", "limit_fill", "path", "margin_mode", "seed")
+    more = ("maker_fee", "taker_fee", "slippage_bps", "fill", "limit_fill", "path", "margin_mode", "mode", "seed")
     return {
         **{name: options[name] for name in (*names, *more, "participation_cap")},
         "intrabar_timeframe": options["intrabar"],

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from backtests.engine.confinement import count_tasks_of, outer_filter
-from backtests.engine.frames import ChildJob, job_chunks
+from backtests.engine.frames import ChildJob, job_chunks, table_bytes
+from backtests.runner.dealer import Dealer
 from backtests.runner.jail.command import bubblewrap_command, child_command, child_environment, find_trees
 from backtests.runner.jail.job_file import JobFile
 from backtests.runner.jail.layers import Layers, give_uid
@@ -45,10 +46,22 @@ class Child:
     def hand_over(self, job: ChildJob) -> None:
         """Give it the one job that it will ever do. Raises OSError when it is gone."""
         self._job_file.fill(job_chunks(job))
-        self._job_file.close()
-        os.write(self._control, b".")
+        self._start_job()
         os.close(self._control)
         self._control = -1
+
+    def hand_over_sealed(self, job: ChildJob, dealer: Dealer) -> None:
+        """Give it a job whose bars come one by one, with `ring`. Raises OSError when it is gone."""
+        dealer.open(*self._job_file.fill_and_share(job_chunks(job), table_bytes(dealer.shape)))
+        self._start_job()
+
+    def ring(self, token: bytes) -> None:
+        """The next bar has been shown. Raises OSError when the child is gone."""
+        os.write(self._control, token)
+
+    def _start_job(self) -> None:
+        self._job_file.close()
+        os.write(self._control, b".")
 
     def is_alive(self) -> bool:
         return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
