@@ -150,6 +150,7 @@ def test_an_error_in_the_folded_costs_opens_them(owner_client, version):
 
 
 EVERYTHING = {
+    "mode": "sealed",
     "margin_mode": "cross",
     "limits": {"run_wall_clock_s": 30, "max_orders": 1_000},
     "participation_cap": 0.1,

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("backtests", "0005_version_check"),
+        ("backtests", "0006_worker_pool_jail"),
     ]
 
     operations = [
