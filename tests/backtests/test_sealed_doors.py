@@ -75,7 +75,7 @@ def test_a_sealed_run_that_would_take_too_long_is_refused_at_every_door_before_i
     for words in ("744 bars", "about 8 s", "may take 5 s", "Run it as a draft"):
         assert words in message
     form = owner_client.post(NEW, {**GOOD, "strategy": str(slow.strategy_id), "mode": "sealed"})
-    assert form.status_code == 200
+    assert form.status_code == 422
     assert form.context["form"].error_codes == {"mode": ["sealed_takes_too_long"]}
     file = tmp_path / "slow.py"
     file.write_text(SLOW)
