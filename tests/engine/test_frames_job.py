@@ -1,5 +1,7 @@
 """The job crosses to the child unchanged, and nobody can change it on the way."""
 
+import fcntl
+import mmap
 import os
 
 import numpy as np
@@ -7,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtests.engine.frames import ChildJob, JobLimits, job_chunks, read_job
+from backtests.engine.frames import ChildJob, JobLimits, hide_bars, job_chunks, read_job, table_bytes
 from backtests.engine.request import Bars, Feed, FundingEvents, SymbolFeed, merge_times
+from backtests.runner.dealer import Dealer
 from backtests.runner.jail.job_file import JobFile
 from tests.engine.strategy_stage import make_bars, make_feed, make_request
 
@@ -61,3 +64,70 @@ def test_a_job_is_read_as_it_was_written(has_memfd, monkeypatch):
 def test_merged_times_are_the_union_in_order(sets):
     arrays = [np.array(sorted(times), np.int64) for times in sets]
     assert merge_times(arrays).tolist() == sorted(set().union(*sets))
+
+
+@pytest.mark.parametrize("has_memfd", [True, False])
+def test_what_is_shared_grows_for_the_child_and_only_we_can_write_to_it(has_memfd, monkeypatch):
+    if not has_memfd:
+        monkeypatch.delattr(os, "memfd_create")
+    file = JobFile()
+    memory, offset = file.fill_and_share([b"head"], 4096)
+    file.close()
+    fd = file.child_fd
+    shown = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
+    assert shown[:offset] == b"head"
+    assert not any(shown[offset:])
+    memory[offset : offset + 3] = b"bar"
+    assert shown[offset : offset + 3] == b"bar"
+    attacks = [
+        lambda: os.write(fd, b"x"),
+        lambda: os.ftruncate(fd, 0),
+        lambda: os.ftruncate(fd, 1 << 20),
+        lambda: mmap.mmap(fd, 0),
+        lambda: mmap.mmap(fd, 0, prot=mmap.PROT_WRITE),
+    ]
+    for attack in attacks:
+        with pytest.raises(OSError):
+            attack()
+    if has_memfd:  # the seals hold alone, too: the file opened anew for writing, as its owner may
+        again = os.open(f"/proc/self/fd/{fd}", os.O_RDWR)
+        for attack in (
+            lambda: os.write(again, b"x"),
+            lambda: os.ftruncate(again, 0),
+            lambda: os.ftruncate(again, 1 << 20),
+            lambda: mmap.mmap(again, 0),
+        ):
+            with pytest.raises(OSError):
+                attack()
+        with pytest.raises(OSError):
+            fcntl.fcntl(again, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+        os.close(again)
+    memory[offset] = 1
+    assert shown[offset] == 1
+    os.close(fd)
+
+
+def test_a_sealed_job_tells_the_child_nothing_but_numbers_of_rows():
+    feed = Feed(rich_feed().symbols[:1])
+    request = make_request(feed, warmup_bars=4)
+    dealer = Dealer(request, feed)
+    file = JobFile()
+    job = ChildJob("", request, hide_bars(feed), LIMITS, dealer.shape)
+    memory, offset = file.fill_and_share(job_chunks(job), table_bytes(dealer.shape))
+    dealer.open(memory, offset)
+    came = read_job(file.child_fd)
+    assert came.shape == dealer.shape
+    assert all(not len(column) for name, column in columns_of(came.feed) if column is not None)
+    shown = came.table
+    assert shown.columns.close.shape == (1, 50)
+    for i_bar in range(4, 50):
+        assert np.isnan(shown.columns.close[:, i_bar:]).all()
+        assert not shown.market.step_ms[i_bar:].any()
+        dealer.show()
+        assert shown.columns.close[0, i_bar] == feed.symbols[0].bars.close[i_bar]
+    assert dealer.is_over
+    for ours, theirs in zip(shown.market.last, dealer._true.market.last, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(shown.market.funding, dealer._true.market.funding)
+    file.close()
+    os.close(file.child_fd)
