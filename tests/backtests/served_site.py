@@ -25,7 +25,7 @@ class Slow(Strategy):
         pass
 
     def on_data(self, bar):
-        time.sleep(0.01)
+        time.sleep(0.006)
         if self.get_position_size() == 0:
             self.buy(notional=100)
 """
