@@ -17,7 +17,7 @@ from urllib.parse import quote
 from checkout import VENV, Refusal, home_environment, run_python
 
 START_S = 30.0
-QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=100", "listen_addresses=")
+QUICK = ("fsync=off", "full_page_writes=off", "max_connections=100", "listen_addresses=")
 
 
 def find_binaries() -> Path | None:

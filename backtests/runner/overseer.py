@@ -1,6 +1,7 @@
 """Watches a child until it ends, one way or another, and says how: the parent's side, which believes nothing."""
 
 import selectors
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +12,7 @@ from backtests.runner.deaths import Death, describe_memory, explain_death, expla
 from backtests.runner.intake import Intake, Violation
 from backtests.runner.jail.child import Child
 from backtests.runner.jail.usage import Usage, read_usage
-from backtests.runner.outcome import Ending, Failure, Progress
+from backtests.runner.outcome import KILLED, Ending, Failure, Progress
 
 KEPT_OUTPUT_BYTES = 64 * 1024
 READ_BYTES = 256 * 1024
@@ -61,7 +62,9 @@ class Overseer:
         if ending is None and not self._intake.is_started:
             said = "".join(self.output.splitlines()[-1:])[-500:]
             message = f"The run's process ended before the strategy began (exit code {code}). {said}".strip()
-            ending = Ending(failure=Failure("internal", message, log_tail=self._log_tail()))
+            # A child that waits for a run may be killed like any other, and that is nobody's mistake.
+            kind = KILLED if code == -signal.SIGKILL else "internal"
+            ending = Ending(failure=Failure(kind, message, log_tail=self._log_tail()))
         elif ending is None:
             death = Death(code, self.used, self.output, self._log_tail())
             ending = Ending(failure=explain_death(death, self._limits))

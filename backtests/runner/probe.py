@@ -14,6 +14,7 @@ from pathlib import Path
 from backtests.runner.corpus.cases import Case, CorpusError
 from backtests.runner.corpus.run import CorpusRunner
 from backtests.runner.jail.layers import Layers
+from backtests.runner.outcome import KILLED
 
 _ATTACKS = """
 import ctypes, os, socket
@@ -58,6 +59,7 @@ class S(Strategy):
 
 
 N_ATTACKS = 16
+MAX_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,14 @@ def probe_jail(layers: Layers, cache_dir: Path, memory: Path | None = None) -> P
 
 def _attack(layers: Layers, cache_dir: Path) -> str:
     case = Case("probe", "probe", _ATTACKS, "nopwn", True, "")
-    try:
-        report = CorpusRunner(layers, cache_dir).run([case], with_control=False)
-    except (CorpusError, OSError) as error:
-        return str(error)
-    (judgement,) = report.judgements
+    for _ in range(MAX_TRIES):
+        try:
+            report = CorpusRunner(layers, cache_dir).run([case], with_control=False)
+        except (CorpusError, OSError) as error:
+            return str(error)
+        (judgement,) = report.judgements
+        if judgement.verdict != "contained" or judgement.failure_code != KILLED:
+            break  # that something outside killed the attacker says nothing about the jail
     return "" if judgement.verdict == "contained" and judgement.status == "succeeded" else judgement.why
 
 

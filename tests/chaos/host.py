@@ -104,11 +104,12 @@ class Host:
     def _manage(self) -> None:
         # The kernel ends the supervisor's children with the thread that started them: this one lives as long as we do.
         while not self._is_ending.is_set():
+            self._is_ready.clear()  # it may take its time to start; then its signs of life are awaited
             self.supervisor = self._launch()
             self._heard_at = time.monotonic()
             while self.supervisor.poll() is None:
                 self._hear()
-                if time.monotonic() - self._heard_at > WATCHDOG_S + (60 if not self._is_ready.is_set() else 0):
+                if time.monotonic() - self._heard_at > WATCHDOG_S + (30 if not self._is_ready.is_set() else 0):
                     self._kill_group()
             self._kill_rest()
             self.n_restarts += 1

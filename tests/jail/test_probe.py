@@ -3,10 +3,12 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from backtests.runner import probe
+from backtests.runner.corpus.judge import Judgement
 from backtests.runner.jail.layers import can_give_users, find_lack, layers_of
 from backtests.runner.probe import N_ATTACKS, probe_jail
 
@@ -53,6 +55,15 @@ def test_what_was_found_holds_until_the_machine_changes(tmp_path, monkeypatch):
     monkeypatch.setattr(probe, "_describe_machine", lambda layers: "another kernel")
     probe_jail(layers_of("full"), CACHE, memory=tmp_path)
     assert len(runs) == 3
+
+
+def test_an_attacker_that_something_outside_killed_attacks_again(monkeypatch):
+    need("inner")
+    verdicts = [Judgement(None, "contained", "failed (killed)", "failed", "killed")] * 2
+    verdicts.append(Judgement(None, "contained", "succeeded", "succeeded", ""))
+    monkeypatch.setattr(probe.CorpusRunner, "run", lambda *_, **__: SimpleNamespace(judgements=[verdicts.pop(0)]))
+    assert probe_jail(layers_of("inner"), CACHE).fault == ""
+    assert verdicts == []
 
 
 def test_a_fault_is_never_remembered(tmp_path, monkeypatch):
