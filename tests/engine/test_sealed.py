@@ -104,7 +104,7 @@ class Listening(Scripted):
         self.note(repr(trade))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), is_listening=st.booleans())
 def test_whatever_is_ordered_whatever_comes_a_sealed_run_sees_and_gives_what_a_draft_does(seed, is_listening):
     request, feed, script = make_scenario(seed)
@@ -129,7 +129,7 @@ class Wanting(Strategy):
         )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_targets_of_any_kind_come_to_the_same_orders(seed):
     request, feed, wanted = make_targets(seed)
@@ -248,7 +248,7 @@ class Nosy(Strategy):
         assert all(len(symbol.bars) == 0 and not len(symbol.funding) for symbol in account.feed.symbols)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_nothing_of_a_bar_is_there_before_its_turn(seed):
     request, feed, _ = make_scenario(seed)
