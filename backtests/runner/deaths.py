@@ -54,6 +54,13 @@ def explain_death(death: Death, limits: Limits) -> Failure:
     return _fail(death, "crashed", f"The process of the strategy ended with exit code {death.code}.")
 
 
+def explain_early_death(death: Death) -> Failure:
+    """Before the strategy began. One that waits for a run may be killed like any other, by nobody's mistake."""
+    said = "".join(death.output.splitlines()[-1:])[-500:]
+    message = f"The run's process ended before the strategy began (exit code {death.code}). {said}".strip()
+    return Failure(KILLED if death.code == -signal.SIGKILL else "internal", message, log_tail=death.log_tail)
+
+
 def describe_memory(limits: Limits, used: Usage) -> str:
     return (
         f"The strategy needs more memory than a run may use: at most {limits.run_memory_mb:,} MB beside the libraries; "

@@ -1,18 +1,17 @@
 """Watches a child until it ends, one way or another, and says how: the parent's side, which believes nothing."""
 
 import selectors
-import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from accounts.quotas import Limits
-from backtests.runner.deaths import Death, describe_memory, explain_death, explain_time_out
+from backtests.runner.deaths import Death, describe_memory, explain_death, explain_early_death, explain_time_out
 from backtests.runner.intake import Intake, Violation
 from backtests.runner.jail.child import Child
 from backtests.runner.jail.usage import Usage, read_usage
-from backtests.runner.outcome import KILLED, Ending, Failure, Progress
+from backtests.runner.outcome import Ending, Failure, Progress
 
 KEPT_OUTPUT_BYTES = 64 * 1024
 READ_BYTES = 256 * 1024
@@ -59,15 +58,10 @@ class Overseer:
                     self._child.kill()
                 else:
                     code = self._child.reap()
-        if ending is None and not self._intake.is_started:
-            said = "".join(self.output.splitlines()[-1:])[-500:]
-            message = f"The run's process ended before the strategy began (exit code {code}). {said}".strip()
-            # A child that waits for a run may be killed like any other, and that is nobody's mistake.
-            kind = KILLED if code == -signal.SIGKILL else "internal"
-            ending = Ending(failure=Failure(kind, message, log_tail=self._log_tail()))
-        elif ending is None:
+        if ending is None:
             death = Death(code, self.used, self.output, self._log_tail())
-            ending = Ending(failure=explain_death(death, self._limits))
+            is_early = not self._intake.is_started
+            ending = Ending(failure=explain_early_death(death) if is_early else explain_death(death, self._limits))
         first_bar_s = self._first_bar_s or time.monotonic()
         return Ending(
             ending.is_done,
