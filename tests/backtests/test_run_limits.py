@@ -10,7 +10,7 @@ from django.urls import reverse
 from accounts.quotas import Limits
 from backtests import services
 from backtests.engine.errors import RequestError
-from backtests.engine.request import RUN_LIMITS
+from backtests.engine.request import RUN_LIMITS, RunMode
 from backtests.models import BacktestRun
 from backtests.presentation.limits import LIMIT_NAMES, say_limits
 from backtests.runner.execute import execute
@@ -38,10 +38,11 @@ def test_every_limit_that_a_run_may_ask_for_is_one_of_the_plan_and_has_words():
     assert set(RUN_LIMITS) == set(LIMIT_NAMES) == {name for name, *_ in BREACHES}
 
 
+@pytest.mark.parametrize("mode", RunMode)
 @pytest.mark.parametrize(("name", "asked", "body", "code", "words"), BREACHES)
-def test_a_run_ends_at_the_limit_it_asked_for(name, asked, body, code, words):
+def test_a_run_ends_at_the_limit_it_asked_for(name, asked, body, code, words, mode):
     job = body_job(body, limits=PLAN)
-    failure = execute(replace(job, request=replace(job.request, limits={name: asked}))).failure
+    failure = execute(replace(job, request=replace(job.request, limits={name: asked}, mode=mode))).failure
     assert failure is not None
     assert failure.code == code, failure.message
     for text in words:

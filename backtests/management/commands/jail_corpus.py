@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from backtests.engine.request import RunMode
 from backtests.runner.corpus.cases import CorpusError, read_cases
 from backtests.runner.corpus.judge import Judgement
 from backtests.runner.corpus.run import CorpusReport, CorpusRunner
@@ -22,6 +23,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", metavar="FILE.jsonl", help="one case a line; ../docs/reference/jail-corpus.md")
         parser.add_argument("--level", choices=("full", "inner"), help="of the jail; else what this machine gives")
+        parser.add_argument("--mode", choices=list(RunMode), default="draft", help="of the runs (draft)")
         parser.add_argument("--only", action="append", default=[], metavar="ID", help="this case; repeat for more")
         parser.add_argument(
             "--baseline", action="store_true", help="without a jail: the attacks that are known to bite must bite"
@@ -40,7 +42,12 @@ class Command(BaseCommand):
         if not cases:
             raise CommandError("There is no such case.", returncode=2)
         layers = _find_layers(options)
-        runner = CorpusRunner(layers, settings.KERNEL_CACHE, None if options["json"] else self._show)
+        runner = CorpusRunner(
+            layers,
+            settings.KERNEL_CACHE,
+            None if options["json"] else self._show,
+            mode=RunMode(options["mode"]),
+        )
         try:
             report = runner.run(cases)
         except CorpusError as error:
@@ -48,7 +55,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(_to_json(report, layers)))
         else:
-            self._sum_up(report, layers, is_baseline=options["baseline"])
+            self._sum_up(report, "no jail" if options["baseline"] else f"level {layers.level}", options["mode"])
         is_fine = not report.count("contained") if options["baseline"] else report.is_contained
         if not is_fine:
             sys.exit(1)
@@ -57,14 +64,13 @@ class Command(BaseCommand):
         case = judgement.case
         self.stdout.write(f"{judgement.verdict:<15} {case.id:<28} {judgement.seconds:5.1f} s  {judgement.why}")
 
-    def _sum_up(self, report: CorpusReport, layers: Layers, *, is_baseline: bool) -> None:
+    def _sum_up(self, report: CorpusReport, around: str, mode: str) -> None:
         for fault in report.worker_faults:
             self.stdout.write(f"escaped         the worker                            {fault}")
         counts = ", ".join(
             f"{report.count(verdict)} {verdict}" for verdict in ("contained", "escaped", "not applicable")
         )
-        around = "no jail" if is_baseline else f"level {layers.level}"
-        self.stdout.write(f"{len(report.judgements)} cases, {around}, user {os.geteuid()}: {counts}")
+        self.stdout.write(f"{len(report.judgements)} cases, {mode}, {around}, user {os.geteuid()}: {counts}")
 
 
 def _find_layers(options: dict[str, Any]) -> Layers:

@@ -28,9 +28,13 @@ class Strategy(Strategy):
 
     @property
     def data(self):
-        bars = self._session.account.feed.symbols[0].bars
+        account = self._session.account
+        bars = account.feed.symbols[0].bars
         names = ("open", "high", "low", "close", "volume")
-        columns = {**{name: getattr(bars, name) for name in names}, "ts": bars.open_ms}
+        columns = {name: getattr(bars, name) for name in names}
+        if not len(bars.close):  # a sealed run: what has come so far, and blanks
+            columns = account.bar_columns()[0]
+        columns = {**{name: columns[name] for name in names}, "ts": account.open_ms}
         return self._given or {name: _numpy.asarray(memoryview(column)) for name, column in columns.items()}
 
     @data.setter

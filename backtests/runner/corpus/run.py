@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accounts.quotas import Limits
+from backtests.engine.request import RunMode
 from backtests.runner.corpus.cases import Case, CorpusError
 from backtests.runner.corpus.judge import Judgement, judge
 from backtests.runner.corpus.stage import Stage, make_request
@@ -44,10 +45,18 @@ class CorpusReport:
 
 
 class CorpusRunner:
-    """`layers` are around every case. `on_case` hears each judgement as it comes."""
+    """`layers` are around every case, all runs are of one `mode`. `on_case` hears each judgement as it comes."""
 
-    def __init__(self, layers: Layers, cache_dir: Path, on_case: Callable[[Judgement], None] | None = None) -> None:
+    def __init__(
+        self,
+        layers: Layers,
+        cache_dir: Path,
+        on_case: Callable[[Judgement], None] | None = None,
+        *,
+        mode: RunMode = RunMode.DRAFT,
+    ) -> None:
         self._layers = layers
+        self._mode = mode
         self._cache_dir = cache_dir
         self._on_case = on_case
         self._here = threading.local()
@@ -83,10 +92,14 @@ class CorpusRunner:
         layers = replace(self._layers, uid=stage.uid)
         limits = LIMITS if case.check in {"timeout", "timeout_or_violation"} else UNHURRIED
         started_s = time.monotonic()
-        job = RunJob(make_request(stage.feed), case.source_for(stage.places()), stage.feed, limits, self._cache_dir)
+        job = RunJob(
+            make_request(stage.feed, self._mode), case.source_for(stage.places()), stage.feed, limits, self._cache_dir
+        )
         outcomes = [execute(job, layers=layers) for _ in range(2 if case.check in {"twice", "determinism"} else 1)]
         found = judge(case, job, outcomes, stage.find_damage())
-        if case.check in {"lookahead", "honest"} and found.verdict == "contained":
+        # In a sealed run there is no future to see: that it leaves the attack nothing is judged like any other case.
+        is_draft = self._mode is RunMode.DRAFT
+        if is_draft and case.check in {"lookahead", "honest"} and found.verdict == "contained":
             if found.status != "succeeded":
                 return replace(found, verdict="not applicable", why=f"the run did not succeed: {found.why}")
             found = _judge_lookahead(found, check_in_jail(job, layers=layers)[0])

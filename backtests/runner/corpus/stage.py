@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backtests.engine.request import Bars, Feed, Instrument, MarginTier, RunRequest, SymbolFeed, TradingMarket
+from backtests.engine.request import Bars, Feed, Instrument, MarginTier, RunMode, RunRequest, SymbolFeed, TradingMarket
 from backtests.runner.corpus.listeners import ABSTRACT_NAME, TCP_PORT, UDP_PORT, Listeners
 from backtests.runner.jail.layers import give_uid
 from backtests.runner.jail.trees import PYTHON
@@ -162,7 +162,7 @@ def make_feed() -> Feed:
     return Feed((SymbolFeed(Instrument("BTCUSDT", tiers=(tier,)), Bars(times, *columns)),))
 
 
-def make_request(feed: Feed) -> RunRequest:
+def make_request(feed: Feed, mode: RunMode = RunMode.DRAFT) -> RunRequest:
     times = feed.symbols[0].bars.open_ms
     return RunRequest(
         market=TradingMarket.USDM,
@@ -170,6 +170,7 @@ def make_request(feed: Feed) -> RunRequest:
         timeframe="1h",
         from_ms=int(times[0]),
         to_ms=int(times[-1]) + HOUR_MS,
+        mode=mode,
     )
 
 
