@@ -132,7 +132,7 @@ class Supervisor:
         return f"runs have waited {idle_s:.0f} s for it while it had nothing to do"
 
     def _restart(self, unit: Unit, fault: str, *, is_whole: bool = False) -> None:
-        if not self._is_ready and unit is self._units[0]:
+        if not self._is_ready and unit is self._units[0] and unit.has_failed():
             raise ServeError(f"The {unit.name} did not start: {fault}. What it said stands above.")
         is_steady = unit.uptime_s > STEADY_AFTER_S
         delay_s = 0.0 if is_steady else min(2 * self._delay_s.get(unit, 0.25), MAX_DELAY_S)

@@ -95,6 +95,11 @@ class Unit:
         """Kill as little as lets it start anew by itself. False: then all of it has to be killed."""
         return False
 
+    def has_failed(self) -> bool:
+        """Whether it ended by itself: what was killed would have gone on."""
+        code = self._main.poll() if self._main else None
+        return code is not None and code >= 0
+
     def kill(self) -> None:
         """SIGKILL all of it, and wait until nothing of it is left."""
         if self._main is None:

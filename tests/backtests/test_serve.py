@@ -169,6 +169,14 @@ def test_a_strategys_process_that_stands_still_is_continued(start):
 def test_the_end_of_the_main_process_is_a_fault_that_names_the_cause(start):
     unit = start("raise SystemExit(3)")
     assert wait_until(lambda: unit.find_fault({})) == "it ended with code 3"
+    assert unit.has_failed()
+
+
+def test_a_main_process_that_was_killed_has_not_failed(start):
+    unit = start("import time; time.sleep(60)")
+    os.kill(unit.pid, signal.SIGKILL)
+    assert wait_until(lambda: unit.find_fault({})) == "it was killed by signal 9"
+    assert not unit.has_failed()
     unit = start("import time; time.sleep(60)")
     os.kill(unit.pid, signal.SIGKILL)
     assert wait_until(lambda: unit.find_fault({})) == "it was killed by signal 9"
