@@ -3,10 +3,15 @@
 Engine: reading the source, `run`, its result, in this process. Jail and protocol: the whole of `execute`, less the
 engine's time and less the replay in the parent, which is the result of record and not the jail's doing. That leaves
 handing the job over, shutting the jail, the frames written and read, the child's own hash, the end of the child. Both
-are wall time, in turn, in one run, with a warm child; the median is taken over the differences of neighbours.
+are measured in turn, in one run, with a warm child; the median is taken over the differences of neighbours.
+
+The goal is about wall time, which other work on the machine stretches. Beside it stands the same in processor time of
+both processes together: what runs side by side counts twice there, but a busy machine changes it little. It is known at
+level `inner` only: bubblewrap does not pass on what its child used.
 """
 
 import os
+import resource
 import statistics
 import sys
 import time
@@ -19,6 +24,7 @@ from accounts.quotas import Limits
 from backtests.engine.frames import SilentReporter
 from backtests.engine.loop import run
 from backtests.engine.memory import keep_freed_memory
+from backtests.engine.replay import replay
 from backtests.engine.request import Feed, RunRequest
 from backtests.engine.strategy import Session, load_strategy
 from backtests.runner.execute import execute
@@ -45,33 +51,50 @@ WORKS = (("W2, SMA 20/50 flip", FLIP), ("an empty callback", EMPTY))
 
 @dataclass(frozen=True)
 class Round:
-    """Seconds of one engine run, and of the jailed run after it."""
+    """Seconds of one engine run, and of the jailed run after it. CPU: of parent and child, less the replay's."""
 
     engine_s: float
     total_s: float
     replay_s: float
     handover_s: float
+    engine_cpu_s: float = 0.0
+    jailed_cpu_s: float = 0.0
 
     @property
     def overhead_s(self) -> float:
         return self.total_s - self.replay_s - self.engine_s
 
+    @property
+    def overhead_cpu_s(self) -> float:
+        return self.jailed_cpu_s - self.engine_cpu_s
+
 
 def measure(source: str, request: RunRequest, feed: Feed, layers: Layers, cache: Path) -> Round:
-    started = time.perf_counter()
+    started, started_cpu = time.perf_counter(), time.process_time()
     reporter = SilentReporter()
     run(Session(load_strategy(source, {}), reporter), request, feed, reporter)
-    engine_s = time.perf_counter() - started
-    wait_for_spare()
+    engine_s, engine_cpu_s = time.perf_counter() - started, time.process_time() - started_cpu
+    child_cpu_s = wait_for_spare()
+    started_cpu, children_before = time.process_time(), children_cpu_s()
     outcome = execute(RunJob(request, source, feed, Limits(), cache), layers=layers)
-    if outcome.status != "succeeded":
+    jailed_cpu_s = time.process_time() - started_cpu + children_cpu_s() - children_before - child_cpu_s
+    if outcome.status != "succeeded" or outcome.commands is None:
         raise SystemExit(f"The run did not succeed: {outcome.failure}")
+    started_cpu = time.process_time()
+    replay(request, feed, outcome.commands).result_hash()
+    jailed_cpu_s -= time.process_time() - started_cpu
     timings = outcome.timings
-    return Round(engine_s, timings["total"], timings["replay"], timings["handover"])
+    return Round(engine_s, timings["total"], timings["replay"], timings["handover"], engine_cpu_s, jailed_cpu_s)
 
 
-def wait_for_spare() -> None:
-    """Until the waiting child does nothing any more."""
+def children_cpu_s() -> float:
+    """Of children that have ended and were waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return float(usage.ru_utime + usage.ru_stime)
+
+
+def wait_for_spare() -> float:
+    """Until the waiting child does nothing any more. Returns the processor time that it has taken so far."""
     before, n_still = -1.0, 0
     while n_still < 4:
         time.sleep(0.1)
@@ -81,6 +104,7 @@ def wait_for_spare() -> None:
         used = 0.0 if usage is None else usage.cpu_s
         n_still = n_still + 1 if used and used == before else 0
         before = used
+    return before
 
 
 @contextmanager
@@ -93,13 +117,14 @@ def warm_children(layers: Layers, cache: Path) -> Iterator[None]:
 
 
 def describe(name: str, level: str, rounds: list[Round]) -> str:
-    engine, overhead = (statistics.median(getattr(r, name) for r in rounds) for name in ("engine_s", "overhead_s"))
-    total, replay, handover = (
-        statistics.median(getattr(r, name) for r in rounds) for name in ("total_s", "replay_s", "handover_s")
-    )
-    allowed = GOAL_RATIO * engine + GOAL_S
-    numbers = "".join(f"{1000 * value:>10.0f}" for value in (engine, total, replay, handover, overhead, allowed))
-    return f"{name:<24}{level:<8}{numbers}   {'met' if overhead <= allowed else 'missed'}"
+    def middle(field: str) -> float:
+        return float(statistics.median(getattr(r, field) for r in rounds))
+
+    allowed, allowed_cpu = (GOAL_RATIO * middle(field) + GOAL_S for field in ("engine_s", "engine_cpu_s"))
+    wall = (*map(middle, ("engine_s", "total_s", "replay_s", "handover_s", "overhead_s")), allowed)
+    cpu = (*map(middle, ("engine_cpu_s", "overhead_cpu_s")), allowed_cpu) if level == "inner" else ()
+    numbers = "".join(f"{1000 * value:>10.0f}" for value in (*wall, *cpu))
+    return f"{name:<24}{level:<8}{numbers:<90}   {'met' if middle('overhead_s') <= allowed else 'missed'}"
 
 
 def main() -> int:
@@ -107,7 +132,7 @@ def main() -> int:
     warm_up(cache)
     keep_freed_memory()
     request, feed = make_request(YEAR, "close"), make_feed(make_bars(YEAR))
-    titles = ("engine", "jailed", "replay", "handover", "overhead", "allowed")
+    titles = ("engine", "jailed", "replay", "handover", "overhead", "allowed", "CPU eng.", "CPU over.", "allowed")
     print(f"{'a year of 1m, draft, ms':<24}{'level':<8}" + "".join(f"{title:>10}" for title in titles))
     levels: tuple[Level, ...] = ("full", "inner")
     for level in levels:

@@ -13,12 +13,17 @@ CHECKS = (
 # What cases are written against, whatever the strategy interface: whole arrays, the bar's index, the number of bars.
 # Each array's buffer is the whole column of numbers, so that code which digs for it finds the future.
 _SURFACE = """
+import os
+
 import numpy as _numpy
 
 
 class Strategy(Strategy):
     _out = []
     _given = None
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
 
     def initialize(self):
         pass
