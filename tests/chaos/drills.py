@@ -1,6 +1,7 @@
 """Drills beside the killing at random: each does one thing many times and says how long what it promises took."""
 
 import http.client
+import math
 import os
 import signal
 import subprocess
@@ -208,7 +209,7 @@ class Drill:
 
     def _say(self, what: str, times: list[float], limit_s: float) -> None:
         ranked = sorted(times)
-        p95 = ranked[min(len(ranked) - 1, round(0.95 * len(ranked)))] if ranked else 0.0
+        p95 = ranked[math.ceil(0.95 * len(ranked)) - 1] if ranked else 0.0
         median = ranked[len(ranked) // 2] if ranked else 0.0
         print(f"{what}: {len(ranked)} times, median {median:.2f} s, p95 {p95:.2f} s, longest {max(times):.2f} s")
         if p95 > limit_s:
