@@ -26,7 +26,7 @@ def test_a_running_run_shows_that_it_is_being_cancelled(owner_client, owner):
     run.refresh_from_db()
     assert run.cancel_requested
     assert "Cancelling" in fragment.text
-    assert 'hx-trigger="every 1s"' in fragment.text
+    assert 'hx-trigger="every 250ms"' in fragment.text  # it is asked again
 
 
 def test_cancel_of_a_finished_run_changes_nothing_and_says_so(owner_client, owner):

@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 
 from backtests.operations.processes import children, read_processes
+from backtests.operations.serve import STEADY_AFTER_S
 from tests.backtests.served_site import POOL, ROOT, ServedSite, wait_until
 
 pytestmark = [
@@ -40,7 +41,13 @@ def answers(site):
     return True
 
 
+def age_s(process):
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - process.started / os.sysconf("SC_CLK_TCK")
+
+
 def test_a_killed_worker_costs_its_run_an_attempt_and_its_healthy_neighbour_none(site):
+    # One that dies sooner is started anew as a whole.
+    wait_until(lambda: age_s(site.cluster()) > STEADY_AFTER_S + 0.5, 10, "the cluster to have stood for a while")
     runs = [site.request_run(), site.request_run()]
     wait_until(lambda: len(site.strategies()) == 2, 90, "two strategies to run")
     strategy = site.strategies()[0]
