@@ -139,14 +139,15 @@ class ClusterUnit(Unit):
     """
 
     _sentinels: frozenset[tuple[int, int]] = frozenset()
+    _asked: frozenset[tuple[int, int]] = frozenset()  # those sentinels whose pools were asked to end
 
     def find_fault(self, processes: Processes) -> str:
         if fault := super().find_fault(processes):
             return fault
-        sentinels = frozenset((process.pid, process.started) for process in self._read_sentinels(processes))
+        sentinels = _name(self._read_sentinels(processes))
         if sentinels != self._sentinels:  # the main process has started it anew
             self._sentinels, self._pool = sentinels, set()
-        alive = {(process.pid, process.started) for process in self._read_pool(processes)}
+        alive = _name(self._read_pool(processes))
         lost = self._pool - alive
         self._pool |= alive
         return f"process {min(lost)[0]} of its pool died" if lost else ""
@@ -169,27 +170,36 @@ class ClusterUnit(Unit):
         processes = read_processes()
         if self.pid is None:
             return
-        send_signal(self._read_sentinels(processes), signal.SIGSTOP)
+        sentinels = self._read_sentinels(processes)
+        send_signal(sentinels, signal.SIGSTOP)
+        self._asked = _name(sentinels)
         pool = self._read_pool(processes)
         send_signal(pool, signal.SIGTERM)
         send_signal(pool, signal.SIGCONT)  # the stopped ones have runs to give back, too
 
     def has_ended(self) -> bool:
-        return super().has_ended() or not self._read_pool(read_processes())
+        if super().has_ended():
+            return True
+        processes = read_processes()
+        pool = (worker for sentinel in self._read_asked(processes) for worker in children(sentinel.pid, processes))
+        return all(worker.is_zombie for worker in pool)
 
     def renew(self) -> bool:
-        """Sentinel and pool die, and the main process starts others. Not if that is what stands still."""
+        """Sentinel and pool die, and the main process starts others. Not if that is what stands still.
+
+        A sentinel that saw the death itself has ended by now: what took its place is new, and is left alone.
+        """
         processes = read_processes()
         main = processes.get(self.pid or 0)
-        sentinels = self._read_sentinels(processes)
-        if main is None or main.is_stopped or not sentinels:
+        if main is None or main.is_stopped or main.is_zombie:
             return False
-        doomed = [*sentinels, *(process for sentinel in sentinels for process in descendants(sentinel.pid, processes))]
+        asked = self._read_asked(processes)
+        doomed = [*asked, *(process for sentinel in asked for process in descendants(sentinel.pid, processes))]
         send_signal(doomed, signal.SIGKILL)
-        names = {(process.pid, process.started) for process in doomed}
+        names = _name(doomed)
         give_up_at = time.monotonic() + KILL_TIMEOUT_S
-        while time.monotonic() < give_up_at and any(
-            (process.pid, process.started) in names and not process.is_zombie for process in read_processes().values()
+        while time.monotonic() < give_up_at and not names.isdisjoint(
+            _name(process for process in read_processes().values() if not process.is_zombie)
         ):
             time.sleep(0.02)
         self._started_at = time.monotonic()
@@ -204,6 +214,9 @@ class ClusterUnit(Unit):
             if process.group == self.pid and not process.is_zombie
         ]
 
+    def _read_asked(self, processes: Processes) -> list[Process]:
+        return [p for p in self._read_sentinels(processes) if (p.pid, p.started) in self._asked]
+
     def _read_pool(self, processes: Processes) -> list[Process]:
         """The grandchildren. Deeper down are the strategies' processes, which come and go."""
         return [
@@ -212,3 +225,8 @@ class ClusterUnit(Unit):
             for process in children(sentinel.pid, processes)
             if not process.is_zombie
         ]
+
+
+def _name(processes: Iterable[Process]) -> frozenset[tuple[int, int]]:
+    """Numbers come back; number and start together do not."""
+    return frozenset((process.pid, process.started) for process in processes)

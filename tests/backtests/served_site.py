@@ -159,6 +159,9 @@ class ServedSite:
             for worker in children(sentinel.pid, processes)
         ]
 
+    def sentinel(self) -> Process:
+        return read_processes()[self.workers()[0].parent_pid]
+
     def strategies(self):
         """One process of each run: the strategy's, or bubblewrap's around it."""
         workers = {process.pid for process in self.workers()}

@@ -112,6 +112,7 @@ def test_a_cluster_is_renewed_without_its_main_process(start):
     assert unit.find_fault(read_processes()) == ""
     os.kill(before[-1].pid, signal.SIGKILL)
     assert wait_until(lambda: unit.find_fault(read_processes()))
+    unit.ask_to_end()
     assert unit.renew()
     sentinels = [process for process in before if process.parent_pid == main]
     assert [process for process in sentinels if is_alive(process)] == []
@@ -120,6 +121,22 @@ def test_a_cluster_is_renewed_without_its_main_process(start):
     for process in before:  # here nobody adopts what a dead sentinel leaves
         if is_alive(process):
             os.kill(process.pid, signal.SIGKILL)
+
+
+@needs_proc
+def test_a_sentinel_that_ended_by_itself_leaves_its_successor_alone(start):
+    unit = start(RENEWING, ClusterUnit)
+    wait_until(lambda: len(alive_below(unit.pid)) == 3)
+    main, before = unit.pid, alive_below(unit.pid)
+    sentinel = next(process for process in before if process.parent_pid == main)
+    unit.ask_to_end()
+    os.kill(sentinel.pid, signal.SIGKILL)
+    successors = wait_until(
+        lambda: len(below := alive_below(main)) == 3 and {p.pid for p in below}.isdisjoint({sentinel.pid}) and below
+    )
+    assert unit.has_ended()
+    assert unit.renew()
+    assert alive_below(main) == successors
 
 
 @needs_proc
