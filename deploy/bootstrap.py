@@ -124,6 +124,12 @@ def show_help() -> int:
     return 0
 
 
+def end_once(number: int, frame: object) -> None:
+    """So that what was started is ended on the way out, which a second signal does not cut short."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)
+
+
 def main(arguments: Sequence[str]) -> int:
     name = arguments[0] if arguments else "help"
     if name in {"help", "-h", "--help"}:
@@ -131,7 +137,7 @@ def main(arguments: Sequence[str]) -> int:
     if name not in COMMANDS:
         print(f"There is no command {name!r}; `help` lists them.", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended on the way out
+    signal.signal(signal.SIGTERM, end_once)
     try:
         return COMMANDS[name][0](arguments[1:])
     except Refusal as refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -13,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 LOCK_FILE = ROOT / "requirements" / "lock.txt"
+END_S = 60.0  # how long what was started may take to clean up
 PACKAGES = ("config", "accounts", "strategies", "marketdata", "backtests")
 
 
@@ -43,8 +45,11 @@ def home_environment(home: Path, **more: str) -> dict[str, str]:
 def run_python(
     arguments: Sequence[str], env: Mapping[str, str], *, quiet: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Run the checkout's Python in its root. `quiet` keeps the output for the caller instead of showing it."""
-    return subprocess.run(
+    """Run the checkout's Python in its root. `quiet` keeps the output for the caller instead of showing it.
+
+    When this process is asked to end, so is that one, and is waited for: it may have much to clean up.
+    """
+    process = subprocess.Popen(
         [str(VENV_PYTHON), *arguments],
         cwd=str(ROOT),
         env=dict(env),
@@ -52,8 +57,18 @@ def run_python(
         stdout=subprocess.PIPE if quiet else None,
         stderr=subprocess.STDOUT if quiet else None,
         text=True,
-        check=False,
     )
+    try:
+        output, _ = process.communicate()
+    except BaseException as why:
+        if not isinstance(why, KeyboardInterrupt):  # a terminal tells both
+            process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(END_S)
+        process.kill()
+        process.wait()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, output)
 
 
 def must_run(what: str, arguments: Sequence[str], env: Mapping[str, str], *, quiet: bool = True) -> str:

@@ -29,8 +29,16 @@ def read_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def end_once(*_) -> None:
+    """So that nothing of it stays behind. A second signal does not end the cleaning up."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(143)
+
+
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing of it stays behind
+    signal.signal(signal.SIGTERM, end_once)
+    signal.signal(signal.SIGINT, end_once)
     arguments = read_arguments()
     mark = uuid.uuid4().hex
     what = arguments.drill or f"{arguments.kills} kills"

@@ -18,9 +18,13 @@ from tests.chaos.throwaway_site import ROOT, ThrowawaySite
 WATCHDOG_S = 8.0
 RESTART_S = 0.2
 END_S = 5.0  # how long what a dead supervisor had started may take to be gone
-PRELUDE = (
-    "import os,sys; os.environ['LISTEN_PID']=str(os.getpid()); os.execv(sys.executable,[sys.executable,*sys.argv[1:]])"
-)
+PRELUDE = """
+import os, sys
+from backtests.operations.launch import die_with_parent
+die_with_parent(int(sys.argv[1]))
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
 
 
 class Host:
@@ -117,7 +121,7 @@ class Host:
 
     def _launch(self) -> subprocess.Popen[bytes]:
         web = ["--no-web"] if self.listener is None else []
-        command = [sys.executable, "-c", PRELUDE, "manage.py", "serve", *web]
+        command = [sys.executable, "-c", PRELUDE, str(os.getpid()), "manage.py", "serve", *web]
         env = dict(self._env)
         if self.listener is not None:
             env["LISTEN_FDS"] = "1"

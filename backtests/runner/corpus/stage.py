@@ -24,6 +24,8 @@ HOUR_MS = 3_600_000
 PATIENCE_S = 1.0
 START_MS = 1_735_689_600_000
 N_BARS = 240
+PREFIX = "hindsight-canary-"
+OLD_S = 3600.0  # no stage stands for this long
 
 _VICTIM = """
 import ctypes, os, sys, time
@@ -43,7 +45,8 @@ class Stage:
 
     def __init__(self) -> None:
         self.uid = give_uid()
-        self.folder = Path(tempfile.mkdtemp(prefix="hindsight-canary-"))
+        _sweep_left_behind()
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         self.folder.chmod(0o755)
         self._write_files()
         self.listeners = Listeners(self.folder / "sock")
@@ -196,6 +199,15 @@ def _hash_folder(folder: Path) -> str:
 def _find_cores(folder: Path) -> tuple[str, ...]:
     places = (Path("/"), Path.cwd(), folder, folder / "w")
     return tuple(sorted(str(found) for place in places for found in place.glob("core*") if found.is_file()))
+
+
+def _sweep_left_behind() -> None:
+    """A stage whose process was killed could not clean up."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            found = folder.lstat()
+            if found.st_uid == os.geteuid() and time.time() - found.st_mtime > OLD_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _owner_of(entry: Path) -> int:
