@@ -8,6 +8,7 @@ from backtests.engine import Candles, Targets, follow_targets, replay, run_targe
 from backtests.engine.errors import ResourceLimitError, StrategyRunError
 from backtests.engine.kernels.types import CommandKind, ExitReason, OrderStatus, Reason
 from backtests.engine.loop import run
+from backtests.engine.portfolio.follower import find_changes
 from backtests.engine.request import Feed, Instrument, SymbolFeed
 from backtests.engine.strategy import Session, crossed_above, crossed_below, describe_error, load_strategy
 from tests.engine.random_runs import make_scenario
@@ -301,6 +302,12 @@ def test_crossings_of_arrays_are_those_that_crossed_above_and_below_see_bar_by_b
             seen = 1.0 if crossed_above(*pairs) else -1.0 if crossed_below(*pairs) else np.nan
             np.testing.assert_equal(marks[i], seen)
         assert np.isnan(marks[0])
+        for first_bar in (0, 77):
+            candles.first_bar = first_bar
+            assert candles.find_changes(marks).tolist() == find_changes(marks.copy(), first_bar).tolist()
+        with pytest.raises(ValueError, match="read-only"):
+            marks[0] = 1.0
+        assert candles.find_changes(np.full(200, 2.0)).tolist() == find_changes(np.full(200, 2.0), 77).tolist()
     with pytest.raises(ValueError, match="one value for each of the 200 bars"):
         candles.crossings(values[0][1:], values[1])
 

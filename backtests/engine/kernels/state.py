@@ -145,7 +145,7 @@ else:
         arrays = list_arrays(sim)
         if not all(array.flags.c_contiguous for array in arrays):
             raise ValueError("Kernels walk arrays without holes.")
-        return np.array([array.__array_interface__["data"][0] for array in arrays], np.int64)
+        return np.array([array.ctypes.data for array in arrays], np.int64)
 
     open_tables = make_opener("Sim", LAYOUT)
 

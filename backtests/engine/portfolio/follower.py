@@ -48,12 +48,22 @@ def find_changes(values: NDArray[np.float64], first_bar: int) -> NDArray[np.int6
 
     values: float64, contiguous. first_bar: the first of the span.
     """
-    words = np.zeros(len(values) // MARKS_PER_WORD + 1, np.int64)
+    marks = make_marks(len(values))
     if first_bar < len(values):
-        mark_changes(values, words.view(np.int8), first_bar)
-    changes = np.empty(np.count_nonzero(words.view(np.bool)), np.int64)
-    list_changes(words, words.view(np.int8), changes)
-    return changes
+        mark_changes(values, marks, first_bar)
+    return list_marked(marks)
+
+
+def make_marks(n: int) -> NDArray[np.int8]:
+    """Room for the marks of n bars, all 0, in whole words."""
+    return np.zeros(n // MARKS_PER_WORD + 1, np.int64).view(np.int8)
+
+
+def list_marked(marks: NDArray[np.int8]) -> NDArray[np.int64]:
+    """The bars whose mark (of make_marks) is 1, in order."""
+    bars = np.empty(np.count_nonzero(marks.view(np.bool)), np.int64)
+    list_changes(marks.view(np.int64), marks, bars)
+    return bars
 
 
 class Follower:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from backtests.engine.indicators import FloatArray, compute_lines, guess_pane
 from backtests.engine.kernels.crossings import mark_crossings
+from backtests.engine.portfolio.follower import find_changes, list_marked, make_marks
 from backtests.engine.portfolio.market import bar_columns
 from backtests.engine.request import Feed
 from backtests.engine.strategy.bar import COLUMNS
@@ -44,6 +45,8 @@ class Candles:
     open, high, low, close, volume: float64; time_ms: int64, the open times. candles["close"] is the column as a pandas
     Series in UTC. Where the symbol has no bar, prices stand at its last close (NaN before its first) and volume is 0.
     """
+
+    _crossed: tuple[FloatArray, NDArray[np.int64]] | None = None  # the last crossings, and where they change
 
     def __init__(
         self, feed: Feed, time_ms: NDArray[np.int64], first_bar: int, *, i_symbol: int = 0, draw: Draw | None = None
@@ -119,14 +122,25 @@ class Candles:
         return lines[0][1] if len(lines) == 1 else Lines(lines)
 
     def crossings(self, line: Any, other: Any) -> FloatArray:
-        """1 at each bar at which line comes to be above other, -1 at which below, NaN elsewhere: values for Targets.
+        """1 at each bar at which line comes to be above other, -1 at which below, NaN elsewhere: values for Targets;
+        read-only.
 
         Arrays of one value for each bar, or numbers. Coming from equality counts, as with crossed_above. Raises
         ValueError for arrays of another length.
         """
-        marks = np.empty(len(self))
-        mark_crossings(self._whole(line), self._whole(other), marks)
-        return marks
+        signs, marks = np.empty(len(self)), make_marks(len(self))
+        mark_crossings(self._whole(line), self._whole(other), signs, marks)
+        signs.flags.writeable = False
+        self._crossed = signs, list_marked(marks)
+        return signs
+
+    def find_changes(self, values: FloatArray) -> NDArray[np.int64]:
+        """Where these targets change (portfolio.follower.find_changes). After a crossing comes the opposite one, or
+        none, so that what the last `crossings` found has its changes where it has numbers.
+        """
+        if self._crossed is not None and values is self._crossed[0] and not values.flags.writeable:
+            return self._crossed[1]
+        return find_changes(values, self.first_bar)
 
     def _whole(self, values: Any) -> FloatArray:
         """One value for each bar, in an array of the type that kernels are compiled for. Raises ValueError."""

@@ -99,4 +99,4 @@ def floor_to_timeframe(time_ms: NDArray[np.int64], timeframe: str) -> NDArray[np
 
 
 def time_index(time_ms: NDArray[np.int64]) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(time_ms.astype("datetime64[ms]"), tz="UTC", name="time")
+    return pd.DatetimeIndex(time_ms.view("datetime64[ms]"), tz="UTC", name="time", copy=False)

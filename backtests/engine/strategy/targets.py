@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from backtests.engine.errors import StrategyRunError
 from backtests.engine.kernels.types import SizeKind
-from backtests.engine.portfolio.follower import TargetPlan, find_changes
+from backtests.engine.portfolio.follower import TargetPlan
 from backtests.engine.strategy.candles import Candles
 from backtests.engine.strategy.history import time_index
 
@@ -82,7 +82,7 @@ def check_values(values: NDArray[np.float64], candles: Candles) -> NDArray[np.in
             f"targets gave {len(values):,} values for {len(candles):,} bars ({n_warmup:,} of warm-up and "
             f"{len(candles) - n_warmup:,} of the span): one for each bar of the candles."
         )
-    changes = find_changes(values, candles.first_bar)
+    changes = candles.find_changes(values)
     is_infinite = np.isinf(values[changes])
     if is_infinite.any():
         i_bar = int(changes[np.argmax(is_infinite)])
