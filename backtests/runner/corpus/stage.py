@@ -26,6 +26,7 @@ START_MS = 1_735_689_600_000
 N_BARS = 240
 PREFIX = "hindsight-canary-"
 OLD_S = 3600.0  # no stage stands for this long
+OPEN_TO_ALL = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))  # noqa: S108 -- looked at, nothing is written there
 
 _VICTIM = """
 import ctypes, os, sys, time
@@ -89,6 +90,7 @@ class Stage:
             "the candles were changed": hash_candles(self.feed),
             "a process is left": self._find_leftovers(),
             "a core file is left": _find_cores(self.folder),
+            "a file was left outside": self._find_dropped(),
         }
 
     def _find_leftovers(self) -> tuple[int, ...]:
@@ -115,9 +117,20 @@ class Stage:
                     os.waitpid(pid, os.WNOHANG)
         return tuple(sorted(pid for pid in children if _is_running(pid)))
 
+    def _find_dropped(self) -> tuple[Path, ...]:
+        """What the jail's user, where it has one of its own, left where anybody may write."""
+        if self.uid is None:
+            return ()
+        dropped = []
+        for entry in (entry for place in OPEN_TO_ALL if place.is_dir() for entry in place.iterdir()):
+            with suppress(OSError):
+                if entry.lstat().st_uid == self.uid:
+                    dropped.append(entry)
+        return tuple(sorted(dropped))
+
     def _mend(self) -> None:
-        for entry in self.folder.iterdir():
-            if entry.name == "sock":
+        for entry in (*self.folder.iterdir(), *self._find_dropped()):
+            if entry == self.folder / "sock":
                 continue
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         self._write_files()
