@@ -55,8 +55,11 @@ class Drill:
             pids = set(self._find_processes_of(run_id)[1:])
             clicked_at = time.monotonic()
             services.cancel_run(self._row(run_id))
+            asked_s = time.monotonic() - clicked_at
             wait_until(lambda pids=pids: not pids & self._living(), 30, "all of its processes to die")
             times.append(time.monotonic() - clicked_at)
+            if times[-1] > 2.0:
+                print(f"    {times[-1]:.1f} s, {asked_s:.1f} of them to ask; the site said {self.host.text()[-1500:]}")
             wait_until(lambda run_id=run_id: self._row(run_id).status == "cancelled", 10, "its row to say so")
         self._say("from click to death", times, 2.0)
 

@@ -27,9 +27,11 @@ class ThrowawaySite:
 
 
 @contextlib.contextmanager
-def throwaway_site(database: str, mark: str) -> Iterator[ThrowawaySite]:
+def throwaway_site(database: str, mark: str, *, checks_versions: bool = True) -> Iterator[ThrowawaySite]:
     """Make the home and the database, migrate it, set Django up in this process. Whatever DATABASE_URL says is
     neither read nor touched.
+
+    checks_versions: whether saved versions are checked for look-ahead, in processes that look like those of runs.
     """
     from throwaway_postgres import throwaway_server
 
@@ -44,6 +46,7 @@ def throwaway_site(database: str, mark: str) -> Iterator[ThrowawaySite]:
             "HINDSIGHT_HOME": str(home),
             "HINDSIGHT_SECRET_KEY": "a key for drills only",
             "HINDSIGHT_WORKERS": "2",
+            "HINDSIGHT_CHECK_VERSIONS": str(int(checks_versions)),
             "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(cache)),
             "DJANGO_SETTINGS_MODULE": "config.settings",
             MARK: mark,
