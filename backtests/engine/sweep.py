@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from backtests.engine.errors import RequestError
+from backtests.engine.kernels.layout import ACCOUNT
 from backtests.engine.loop import run
 from backtests.engine.portfolio import Account
 from backtests.engine.portfolio.follower import Follower, TargetPlan
@@ -124,10 +125,11 @@ def _follow_all(request: RunRequest, feed: Feed, plans: Iterable[TargetPlan]) ->
 
 
 # Where the account of a swept run has NUMBERS, in their order.
-_read_account = itemgetter(
+_NUMBERS_OF_ACCOUNT = (
     *("balance", "max_drawdown", "fees", "funding"),
     *("n_past_orders", "n_rejected", "n_past_fills", "n_past_trades", "n_liquidations", "is_ruined"),
 )
+_read_account = itemgetter(*((ACCOUNT.names or ()).index(name) for name in _NUMBERS_OF_ACCOUNT))
 
 
 def _read_result(result: EngineResult) -> tuple[Any, ...]:

@@ -34,17 +34,20 @@ type Changes = NDArray[np.int64]
 
 
 @entry_kernel
-def follow(handle: Handle, commands: Rows, plans: Rows, values: Values, changes: Changes, i_bar: int) -> bool:
+def follow(
+    handle: Handle, commands: Rows, plans: Rows, values: Values, changes: Changes, changed: Values, i_bar: int
+) -> bool:
     """Play the steps up to and with i_bar, and at the close of each what its value asks for; commands keeps the log.
 
     changes: the bars whose values are looked at (kernels/target_changes.py); with a band each is, while one may drift.
-    False when a table may run out of rows: let the tables and the log grow and call again; nothing is done twice.
+    changed: their values, which are far apart in `values`. False when a table may run out of rows: let the tables and
+    the log grow and call again; nothing is done twice.
     """
     sim = open_tables(handle)
     account = sim.account
-    plan, wanted = plans[0], first_row(values)
+    plan = plans[0]
     while True:
-        step = find_next_look(sim, plan, wanted, changes, i_bar + 1)
+        step = find_next_look(sim, plan, changes, changed, i_bar + 1)
         if not advance(sim, min(step, i_bar)):
             return False
         if step > i_bar or account["is_ruined"]:
@@ -55,7 +58,7 @@ def follow(handle: Handle, commands: Rows, plans: Rows, values: Values, changes:
         if not keeps_rows(sim) and account["n_waiting"] == 0:
             plan["i_order"] = -1
             forget_rows(sim)
-        if is_order_wanted(sim, plan, wanted[step], step):
+        if is_order_wanted(sim, plan, read_value(plan, values, changes, changed, step), step):
             make_target(sim, plan, first_row(commands), step)
 
 
@@ -95,19 +98,28 @@ def sum_up(handle: Handle) -> None:
 
 
 @kernel
-def find_next_look(sim: Sim, plan: Row, values: Values, changes: Changes, i_to: int) -> int:
+def find_next_look(sim: Sim, plan: Row, changes: Changes, changed: Values, i_to: int) -> int:
     """The next bar at whose close an order may be wanted; i_to when none before it."""
     i_from = plan["i_next"]
     if plan["band"] < np.inf and (sim.account["n_open"] > 0 or sim.account["n_waiting"] > 0):
         return int(min(i_from, i_to))
-    value, change = plan["value"], first_row(changes)
+    value, change, wanted = plan["value"], first_row(changes), first_row(changed)
     for i_change in range(plan["i_change"], changes.shape[0]):
         i_bar = change[i_change]
-        if i_bar >= i_from and values[i_bar] != value:
+        if i_bar >= i_from and wanted[i_change] != value:
             plan["i_change"] = i_change
             return int(min(i_bar, i_to))
     plan["i_change"] = changes.shape[0]
     return i_to
+
+
+@kernel
+def read_value(plan: Row, values: Values, changes: Changes, changed: Values, i_bar: int) -> float:
+    """What is wanted at the close of a bar, from where it is near at hand if that bar is the change that was found."""
+    i_change = plan["i_change"]
+    if i_change < changes.shape[0] and first_row(changes)[i_change] == i_bar:
+        return float(first_row(changed)[i_change])
+    return float(first_row(values)[i_bar])
 
 
 @kernel

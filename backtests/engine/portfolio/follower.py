@@ -20,11 +20,13 @@ class TargetPlan:
     """The wanted position of the primary symbol at the close of each bar of the timeline, warm-up included.
 
     values: float64, NaN where nothing changes; in units of size_kind (TARGET_RATIO, TARGET_QTY, TARGET_NOTIONAL).
-    changes: their find_changes. Numbers that are not given are NaN; an infinite band means that drift is left alone.
+    changes: their find_changes; changed: the values there. Numbers that are not given are NaN; an infinite band means
+    that drift is left alone.
     """
 
     values: NDArray[np.float64]
     changes: NDArray[np.int64]
+    changed: NDArray[np.float64]
     size_kind: SizeKind
     leverage: float
     stop_loss_ratio: float
@@ -85,12 +87,13 @@ class Follower:
 
         Raises ResourceLimitError when more orders were made than a run may make.
         """
-        self.log = self._simulation.follow(self.log, self._row, self._plan.values, self._plan.changes, i_bar)
+        plan = self._plan
+        self.log = self._simulation.follow(self.log, self._row, plan.values, (plan.changes, plan.changed), i_bar)
         account = self._simulation.account
         n_orders = int(account["n_commands"][0])
-        if self._plan.max_orders is not None and n_orders > self._plan.max_orders:
-            why = f"A run may make at most {self._plan.max_orders:,} orders."
-            raise ResourceLimitError("max_orders", self._plan.max_orders, n_orders, why)
+        if plan.max_orders is not None and n_orders > plan.max_orders:
+            why = f"A run may make at most {plan.max_orders:,} orders."
+            raise ResourceLimitError("max_orders", plan.max_orders, n_orders, why)
         return int(account["i_bar"][0]) if account["is_ruined"][0] else i_bar
 
     @property

@@ -60,14 +60,14 @@ class Simulation:
         self._facts = find_facts(market, rules, is_swept=not keeps_equity)
         self.use_books(books)
         if Simulation._entries is None:
-            commands = np.zeros(1, COMMAND)
+            commands, changes = np.zeros(1, COMMAND), (np.zeros(1, np.int64), np.zeros(1))
             Simulation._entries = (
                 entry_of(play, self._handle, commands, 1, 1),
                 entry_of(look_ahead, self._handle, 1, 1),
                 entry_of(finish, self._handle),
                 entry_of(read_margin_ratio, self._handle, 1),
                 entry_of(read_liquidation_level, self._handle, 1, 1),
-                entry_of(follow, self._handle, commands, np.zeros(1, PLAN), np.zeros(1), np.zeros(1, np.int64), 1),
+                entry_of(follow, self._handle, commands, np.zeros(1, PLAN), np.zeros(1), *changes, 1),
                 entry_of(sum_up, self._handle),
             )
         self._play, self._look_ahead, self._finish, self._margin_ratio, self._level, *targets = Simulation._entries
@@ -102,13 +102,19 @@ class Simulation:
         self.use_books(books)
 
     def follow(
-        self, commands: Rows, plan: Rows, values: NDArray[np.float64], changes: NDArray[np.int64], i_bar: int
+        self,
+        commands: Rows,
+        plan: Rows,
+        values: NDArray[np.float64],
+        changes: tuple[NDArray[np.int64], NDArray[np.float64]],
+        i_bar: int,
     ) -> Rows:
         """Play the steps up to and with i_bar, and at each close what `values` wants there (kernels/targets.py).
 
-        plan: one row, kept between calls. Returns the log, which is another array when it had to grow.
+        changes: the bars at which values change, and their values. plan: one row, kept between calls. Returns the log,
+        which is another array when it had to grow.
         """
-        while not self._follow(self._handle, commands, plan, values, changes, i_bar):
+        while not self._follow(self._handle, commands, plan, values, *changes, i_bar):
             self._grow()
             if 2 * int(self.account["n_commands"][0]) > len(commands):
                 commands = _doubled(commands)
@@ -122,11 +128,11 @@ class Simulation:
         """After the last step. Does nothing the second time."""
         self._finish(self._handle)
 
-    def sum_up(self) -> dict[str, float]:
-        """Of a sweep, after the last step: the fields of the account (ACCOUNT). Its rows are gone."""
+    def sum_up(self) -> tuple[float, ...]:
+        """Of a sweep, after the last step: the fields of the account, in the order of ACCOUNT. Its rows are gone."""
         self._finish(self._handle)
         self._sum_up(self._handle)
-        return dict(zip(ACCOUNT.names or (), self.account.item(), strict=True))
+        return tuple(self.account.item())
 
     def margin_ratio(self, i_bar: int) -> float:
         """At the close of the step on which the strategy stands."""

@@ -98,7 +98,8 @@ class RevealedFollower(Follower):
     """Looks at the value of the bar that came last, whether it has changed or not."""
 
     def play(self, i_bar: int) -> int:
-        self._plan.changes[0] = i_bar
+        plan = self._plan
+        plan.changes[0], plan.changed[0] = i_bar, plan.values[i_bar]
         self._row["i_change"] = 0
         return super().play(i_bar)
 
@@ -125,7 +126,9 @@ class TargetTeller:
         said = self._ask(RevealedCandles(self._shelf))
         if self.plan is None:
             terms = {name: getattr(said, name) for name in _TERMS}
-            self.plan = TargetPlan(self._values, np.array([i_bar]), **terms, max_orders=self._max_orders)
+            self.plan = TargetPlan(
+                self._values, np.array([i_bar]), np.full(1, np.nan), **terms, max_orders=self._max_orders
+            )
         self._check_terms(said)
         self._values[i_bar] = said.values[i_bar]
 

@@ -145,6 +145,8 @@ class Candles:
     def _whole(self, values: Any) -> FloatArray:
         """One value for each bar, in an array of the type that kernels are compiled for. Raises ValueError."""
         array = np.asarray(values, np.float64)
+        if array.shape == self.time_ms.shape and array.flags.c_contiguous and not array.flags.writeable:
+            return array
         if array.ndim == 0:
             array = np.full(len(self), array)
         if array.shape != self.time_ms.shape:

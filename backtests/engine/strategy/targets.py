@@ -59,12 +59,13 @@ def make_plan(answer: Any, candles: Candles, *, max_orders: int | None = None, l
     """What a targets function returned, for the kernels. Raises StrategyRunError, with the function's line."""
     try:
         targets = answer if isinstance(answer, Targets) else Targets(answer)
-        changes = check_values(targets.values, candles)
+        changes, changed = check_values(targets.values, candles)
     except StrategyRunError as error:
         raise StrategyRunError(str(error), line=line) from None
     return TargetPlan(
         targets.values,
         changes,
+        changed,
         UNITS[targets.unit],
         leverage=_or_nan(targets.leverage),
         stop_loss_ratio=_or_nan(targets.stop_loss_ratio),
@@ -74,8 +75,10 @@ def make_plan(answer: Any, candles: Candles, *, max_orders: int | None = None, l
     )
 
 
-def check_values(values: NDArray[np.float64], candles: Candles) -> NDArray[np.int64]:
-    """One for each bar, none infinite. Returns the bars where they change. Raises StrategyRunError."""
+def check_values(values: NDArray[np.float64], candles: Candles) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """One for each bar, none infinite. Returns the bars where they change, and the values there. Raises
+    StrategyRunError.
+    """
     if len(values) != len(candles):
         n_warmup = candles.first_bar
         raise StrategyRunError(
@@ -83,12 +86,13 @@ def check_values(values: NDArray[np.float64], candles: Candles) -> NDArray[np.in
             f"{len(candles) - n_warmup:,} of the span): one for each bar of the candles."
         )
     changes = candles.find_changes(values)
-    is_infinite = np.isinf(values[changes])
+    changed = values[changes]
+    is_infinite = np.isinf(changed)
     if is_infinite.any():
         i_bar = int(changes[np.argmax(is_infinite)])
         time = time_index(candles.time_ms[i_bar : i_bar + 1])[0]
         raise StrategyRunError(f"Target {i_bar} (bar of {time:%Y-%m-%d %H:%M}) is infinite.")
-    return changes
+    return changes, changed
 
 
 def _read_values(values: Any) -> NDArray[np.float64]:
