@@ -33,7 +33,7 @@ def make_candles():
     [
         ("self", Strategy, set()),
         ("data", Bar, set()),
-        ("candles", make_candles(), set()),
+        ("candles", make_candles(), {"find_changes"}),  # for the engine, as crossings of an indicator
         ("order", Order, set()),
         ("position", OpenPosition, set()),
         ("portfolio", OpenPortfolio, set()),
