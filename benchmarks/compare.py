@@ -29,7 +29,7 @@ from benchmarks.tables import (
     text_table,
 )
 
-ROUNDS, SWEEP_ROUNDS = 5, 3
+ROUNDS, SWEEP_ROUNDS = 11, 7
 MARKDOWN_START = "<!-- what `make bench-peers` printed -->"
 
 

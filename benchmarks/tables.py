@@ -26,7 +26,7 @@ def rows_of(measurements: Sequence[Measurement]) -> list[tuple[str, ...]]:
         if not entrant.is_timed:
             continue
         ours = found.get((m.job.work.name, OURS_FOR.get(entrant, entrant)))
-        ratio = f"{m.median_cpu_s / ours.median_cpu_s:.2f}" if ours is not None and ours is not m else ""
+        ratio = f"{m.ratio_to(ours):.2f}" if ours is not None and ours is not m else ""
         row = [m.job.work.name, entrant.engine, m.version, entrant.api, entrant.fill, f"{m.first_cpu_s:.3f}"]
         row += [f"{m.median_cpu_s:.4f}", ratio, f"{m.rss_mb:.0f}", f"{m.job.work.n_bars:,}"]
         row += ["", ""] if entrant is FLOOR else [f"{m.n_trades:,}", f"{m.final_equity:,.2f}"]
@@ -87,7 +87,7 @@ def goals_of(measurements: Sequence[Measurement], fresh_s: Sequence[float] = ())
 
     def ratio(work: str, over: Entrant, under: Entrant) -> float | None:
         top, bottom = found.get((work, over)), found.get((work, under))
-        return top.median_cpu_s / bottom.median_cpu_s if top and bottom else None
+        return top.ratio_to(bottom) if top and bottom else None
 
     def again(work: str, entrant: Entrant) -> float | None:
         m = found.get((work, entrant))

@@ -14,7 +14,7 @@ from backtests.engine.errors import StrategyRunError
 type FloatArray = NDArray[np.float64]
 type Line = "Indicator | SupportsFloat | Sequence[float] | NDArray[Any]"
 
-MOST_LOOKED_AT = 5_000  # values, to guess the pane of a line
+MOST_LOOKED_AT = 1_000  # values, to guess the pane of a line
 MAX_KEPT_CROSSINGS = 64  # levels that change at every bar are compared there and then
 NOT_KEPT: dict[Any, list[bool]] = {}  # the crossings of a line whose values come one by one (sealed runs)
 

@@ -18,6 +18,21 @@ def test_the_first_run_is_kept_apart_from_the_median():
     assert (measured.first_cpu_s, measured.median_cpu_s, measured.rss_mb) == (9.0, 0.2, 9.0)
 
 
+def test_a_ratio_is_taken_round_by_round():
+    """In the last rounds the machine was three times as slow for both: no reason for another ratio."""
+    ours, theirs = (
+        summarise(Job(W1, CALLBACK), [{**ANSWER, "cpu_s": cpu_s} for cpu_s in all_cpu_s])
+        for all_cpu_s in ((9.0, 1.0, 1.0, 3.0, 3.0, 3.0), (7.0, 4.0, 5.0, 15.0, 15.0, 1.0))
+    )
+    assert theirs.ratio_to(ours) == 5.0
+    assert theirs.median_cpu_s / ours.median_cpu_s != 5.0
+
+
+def test_a_ratio_without_rounds_is_that_of_the_first_runs():
+    ours, theirs = (summarise(Job(W1, CALLBACK), [{**ANSWER, "cpu_s": cpu_s}]) for cpu_s in (0.5, 2.0))
+    assert theirs.ratio_to(ours) == 4.0
+
+
 def test_an_engine_that_contradicts_itself_is_refused():
     with pytest.raises(EngineFailed, match="different results"):
         summarise(Job(W1, CALLBACK), [ANSWER, {**ANSWER, "final_equity": 10.01}])

@@ -30,13 +30,15 @@ def mark_changes(values: Values, marks: Marks, first_bar: int) -> None:
 
 
 @entry_kernel
-def list_changes(words: Counts, marks: Marks, changes: Counts) -> None:
-    """Write the places of the marks that are not 0. words: the marks themselves, as integers of eight."""
+def list_changes(words: Counts, marks: Marks, changes: Counts) -> int:
+    """Write the places of the marks that are 1, the others being 0. words: the marks, as integers of eight; changes:
+    as long as the marks, the last of which is 0. Returns how many there are.
+    """
     word, mark, written = first_row(words), first_row(marks), first_row(changes)
     n_changes = 0
     for i_word in range(words.shape[0]):
         if word[i_word] != 0:
             for i in range(MARKS_PER_WORD * i_word, MARKS_PER_WORD * (i_word + 1)):
-                if mark[i] != 0:
-                    written[n_changes] = i
-                    n_changes += 1
+                written[n_changes] = i  # the next one writes over it if there is no mark: a jump would cost more
+                n_changes += int(mark[i])
+    return n_changes

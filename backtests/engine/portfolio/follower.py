@@ -63,9 +63,8 @@ def make_marks(n: int) -> NDArray[np.int8]:
 
 def list_marked(marks: NDArray[np.int8]) -> NDArray[np.int64]:
     """The bars whose mark (of make_marks) is 1, in order."""
-    bars = np.empty(np.count_nonzero(marks.view(np.bool)), np.int64)
-    list_changes(marks.view(np.int64), marks, bars)
-    return bars
+    bars = np.empty(len(marks), np.int64)
+    return bars[: list_changes(marks.view(np.int64), marks, bars)].copy()
 
 
 class Follower:

@@ -75,7 +75,7 @@ class Candles:
         if name not in (*COLUMNS, "time_ms"):
             raise KeyError(f"Candles have no {name!r}; they have {', '.join(COLUMNS)}, time_ms.")
         if name not in self._series:
-            self._series[name] = pd.Series(getattr(self, name), index=self._index, name=name)
+            self._series[name] = pd.Series(getattr(self, name), index=self._index, name=name, copy=False)
         return self._series[name]
 
     def to_frame(self) -> pd.DataFrame:
@@ -128,6 +128,7 @@ class Candles:
         Arrays of one value for each bar, or numbers. Coming from equality counts, as with crossed_above. Raises
         ValueError for arrays of another length.
         """
+        self._crossed = None  # its memory may serve again
         signs, marks = np.empty(len(self)), make_marks(len(self))
         mark_crossings(self._whole(line), self._whole(other), signs, marks)
         signs.flags.writeable = False

@@ -101,6 +101,12 @@ class Session:
         line = getattr(getattr(strategy.targets, "__code__", None), "co_firstlineno", 0)
         return make_plan(answer, self._candles, max_orders=self.max_orders, line=line)
 
+    def take_plan(self) -> TargetPlan:
+        """The plan of a strategy with targets; from here on it is the caller's alone."""
+        plan, self.plan = self.plan, None
+        assert plan is not None
+        return plan
+
     def on_event(self, kind: EventKind, i_row: int) -> None:
         account = self.account
         if kind == EventKind.ORDER:
