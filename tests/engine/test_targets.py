@@ -275,6 +275,8 @@ def test_candles_show_columns_and_indicators_of_every_bar_read_only():
     assert list(candles.to_frame().columns) == ["open", "high", "low", "close", "volume"]
     with pytest.raises(ValueError, match="read-only"):
         candles.close[0] = 1.0
+    with pytest.raises(ValueError, match="read-only"):
+        candles["close"].iloc[0] = 1.0  # an indicator that comes after would see it
     with pytest.raises(KeyError, match="Candles have no 'clsoe'"):
         candles["clsoe"]
     other = candles.of("ETHUSDT")
