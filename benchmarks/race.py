@@ -121,6 +121,8 @@ class EngineProcess:
                 text=True,
             )
 
+        keep_on_one_core(self._process.pid)
+
     def __enter__(self) -> "EngineProcess":
         return self
 
@@ -151,6 +153,15 @@ class EngineProcess:
             raise EngineFailed(f"{self._job.name} gave no answer; all it wrote is in {self._log}.\n{last_words}")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+def keep_on_one_core(pid: int) -> None:
+    """The same for every engine: of the cores of a shared machine one may be the slower for minutes, and a process that
+    waits goes on where it was. Elsewhere than on Linux it does nothing.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(pid, {max(os.sched_getaffinity(0))})
 
 
 def cpu_of_fresh_process(job: Job, file: Path, folder: Path) -> float:

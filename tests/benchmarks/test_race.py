@@ -1,6 +1,9 @@
 """Engines run in processes of their own, in turn, and a wrong one is never measured silently."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -93,3 +96,11 @@ def test_an_engine_that_hangs_is_ended(tmp_path, monkeypatch):
     job = Job(W1, FLOOR)
     with EngineProcess(job, tmp_path / "none.json", tmp_path) as process, pytest.raises(EngineFailed):
         process.run()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a process on a core")
+def test_an_engine_stays_on_one_core():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        race.keep_on_one_core(process.pid)
+        assert os.sched_getaffinity(process.pid) == {max(os.sched_getaffinity(0))}
+    race.keep_on_one_core(process.pid)  # one that has ended is let be
