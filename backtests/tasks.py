@@ -6,8 +6,9 @@ from backtests.engine.memory import keep_freed_memory
 from backtests.models import BacktestRun, VersionCheck
 from backtests.operations.attempt import run_attempt
 from backtests.operations.dispatcher import dispatch_quietly
-from backtests.operations.heartbeat import Heartbeat, stop_on_sigterm
+from backtests.operations.heartbeat import Heartbeat
 from backtests.operations.version_checks import make_check
+from marketdata.jobs.sigterm import stop_on_sigterm
 
 
 def run_backtest(run_id: str) -> None:

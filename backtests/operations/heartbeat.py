@@ -4,12 +4,8 @@ A thread, because reading candles, replaying and writing files take longer than 
 """
 
 import logging
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self
 
 from django.db import DatabaseError, connections
 
@@ -20,15 +16,6 @@ logger = logging.getLogger(__name__)
 PERIOD_S = 1.0  # the lease lasts eight of them, and a cancelled run is noticed within one
 
 type StopReason = Literal["", "not_ours", "shutdown"]
-
-
-class Stoppable(Protocol):
-    """Work that can be asked to stop."""
-
-    @property
-    def stop_reason(self) -> str: ...
-
-    def ask_to_stop(self) -> None: ...
 
 
 class Heartbeat:
@@ -79,25 +66,3 @@ class Heartbeat:
                     return
         finally:
             connections.close_all()
-
-
-@contextmanager
-def stop_on_sigterm(work: Stoppable) -> Iterator[None]:
-    """While inside, SIGTERM asks the work to stop instead of killing the process; afterwards it does what it did.
-
-    Only the main thread may set signal handlers; elsewhere this does nothing.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        work.ask_to_stop()
-
-    before = signal.signal(signal.SIGTERM, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if work.stop_reason == "shutdown":
-            signal.raise_signal(signal.SIGTERM)

@@ -10,11 +10,11 @@ from django_q.tasks import async_task
 
 from backtests.models import BacktestRun, VersionCheck, WorkerPool
 from backtests.operations.check_job import build_check_job
-from backtests.operations.heartbeat import stop_on_sigterm
 from backtests.operations.line import choose_next
 from backtests.runner.jailed_check import CheckStopped, check_in_jail
 from backtests.runner.outcome import KILLED
 from marketdata.jobs.dispatch import count_busy_workers
+from marketdata.jobs.sigterm import stop_on_sigterm
 from strategies.models import StrategyVersion
 
 logger = logging.getLogger(__name__)

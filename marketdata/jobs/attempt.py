@@ -4,11 +4,8 @@ import datetime as dt
 import errno
 import logging
 import secrets
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 
 from marketdata.fetch.errors import ArchiveError
 from marketdata.fetch.extend import find_extensions
@@ -17,6 +14,7 @@ from marketdata.fetch.pulse import JobStopped, Pulse
 from marketdata.fetch.site import site_archive, site_cache, today_utc
 from marketdata.fetch.spans import WantedSeries
 from marketdata.fetch.work import FetchReport, FetchWork
+from marketdata.jobs.sigterm import stop_on_sigterm
 from marketdata.models import IngestJob
 from marketdata.store import StoreError
 
@@ -100,28 +98,3 @@ def _fail(job: IngestJob, pulse: Pulse, code: str, message: str, work: FetchWork
 def _cancel(job: IngestJob, pulse: Pulse) -> None:
     pulse.say("Cancelled. What was taken in by then stays.")
     job.cancel(**pulse.last_facts())
-
-
-@contextmanager
-def stop_on_sigterm(pulse: Pulse) -> Iterator[None]:
-    """While inside, SIGTERM asks the job to stop instead of killing the process; it is raised again afterwards.
-
-    Only the main thread may set signal handlers; elsewhere this does nothing.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    asked = False
-
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        pulse.ask_to_stop()
-
-    before = signal.signal(signal.SIGTERM, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if asked:
-            signal.raise_signal(signal.SIGTERM)

@@ -280,20 +280,37 @@ def test_a_late_result_leaves_the_winners_alone(run, execute_with):
     assert folders() == [artifacts.folder_of(row.artifact_dir)]
 
 
-def test_sigterm_gives_the_run_back_and_then_ends_the_worker(run, execute_with):
+@pytest.fixture
+def ended():
+    """A number for each SIGTERM that reaches the process behind the work."""
+    signals = []
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: signals.append(number))
+    yield signals
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_sigterm_gives_the_run_back_and_then_ends_the_worker(run, execute_with, ended):
     def be_terminated(job, on_progress, should_stop):
         os.kill(os.getpid(), signal.SIGTERM)
         return run_until_told_to_stop(job, on_progress, should_stop)
 
     execute_with(be_terminated)
-    ended = []
-    before = signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
-    try:
-        tasks.run_backtest(str(run.pk))
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert ended == [True]
+    tasks.run_backtest(str(run.pk))
+    assert ended == [signal.SIGTERM]
     assert (reread(run).status, reread(run).n_lost) == ("queued", 0)
+
+
+def test_sigterm_ends_the_worker_whose_run_was_cancelled_just_before(run, execute_with, ended):
+    def be_cancelled_and_terminated(job, on_progress, should_stop):
+        services.cancel_run(run)
+        wait_until(should_stop)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return RunOutcome("cancelled")
+
+    execute_with(be_cancelled_and_terminated)
+    tasks.run_backtest(str(run.pk))
+    assert ended == [signal.SIGTERM]
+    assert reread(run).status == "cancelled"
 
 
 def test_the_queues_own_time_limit_ends_the_run_with_that_cause(run, execute_with):
