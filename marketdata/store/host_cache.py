@@ -88,10 +88,14 @@ class HostCache:
         self._unscanned_bytes += n_written
         if self._unscanned_bytes < RESCAN_RATIO * self.max_bytes:
             return
-        with suppress(OSError), self._only_one() as is_mine:
-            if is_mine:
+        with suppress(OSError), self._only_one() as lock:
+            if lock is None:  # who clears up now looks once more
+                return
+            looked_at_ns = -1
+            while looked_at_ns != (asked_ns := os.fstat(lock).st_mtime_ns):
+                looked_at_ns = asked_ns
                 self.evict()
-                self._unscanned_bytes = 0
+            self._unscanned_bytes = 0
 
     def evict(self) -> int:
         """Remove the least recently used files if there is too much. Returns how many."""
@@ -113,15 +117,18 @@ class HostCache:
         return n_removed
 
     @contextmanager
-    def _only_one(self) -> Iterator[bool]:
-        """Whether this process is the only one to clear up now."""
+    def _only_one(self) -> Iterator[int | None]:
+        """The lock, for the one process that clears up now. The others get None, and leave the time in the lock: what
+        they wrote may not have been there yet when that process looked.
+        """
         descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                yield False
+                os.utime(descriptor, ns=(time.time_ns(),) * 2)
+                yield None
             else:
-                yield True
+                yield descriptor
         finally:
             os.close(descriptor)

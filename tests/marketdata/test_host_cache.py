@@ -81,6 +81,27 @@ def test_only_old_leftovers_of_writers_are_removed(tmp_path):
     assert files_in(tmp_path) == ["ab/.new.tmp"]
 
 
+def test_what_is_written_while_another_clears_up_is_cleared_up_too(tmp_path, monkeypatch):
+    """One that clears up may take so long that the others have written their last files when it is done."""
+    caches = [HostCache(tmp_path, 1_000) for _ in range(2)]
+    evict = HostCache.evict
+    late = iter([5])  # files that the other writes between the look and its end
+
+    def evict_slowly(cache):
+        n_removed = evict(cache)
+        for i in range(next(late, 0)):
+            write_bytes(caches[1], f"{i:064x}", 300)
+        return n_removed
+
+    monkeypatch.setattr(HostCache, "evict", evict_slowly)
+    write_bytes(caches[0], "f" * 64, 300)
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*.arrow")) <= 1_000
+
+
+def write_bytes(cache, name, n_bytes):
+    assert cache.write(cache.path_of(name, "arrow"), lambda path: path.write_bytes(b"x" * n_bytes))
+
+
 READER = """
 import json, sys
 from pathlib import Path
