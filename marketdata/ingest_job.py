@@ -1,8 +1,7 @@
 """An ingest job: a fetch from the exchange's archive, or an import of files, its life as a row, and what came of it.
 
-The row is the truth about a job's life; queue messages carry only its id. Every transition is a guarded UPDATE that
-says in its WHERE what it expects to find: zero rows means "not mine", and changes nothing. Only the database's clock
-counts.
+The row is the truth about a job's life; queue messages carry only its id. work_rows.py has what it shares with other
+work.
 
     queued --claim--> running --end--> succeeded, failed
        ^                 |---cancel--> cancelled
@@ -19,8 +18,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, Exists, F, Q, Value, When
+from django.db.models import Exists, F, Q, Value
 from django.db.models.functions import Now
+
+from marketdata.work_rows import QUEUED_AGAIN, TERMINAL, WorkQuerySet, WorkStatus, over
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -33,18 +34,10 @@ LOST = {
 }
 
 
-class IngestJobQuerySet(models.QuerySet["IngestJob"]):
+class IngestJobQuerySet(WorkQuerySet["IngestJob"]):
     def visible_to(self, user: "User") -> "IngestJobQuerySet":
         """Staff see every job, others none: what a job takes in is everybody's data."""
         return self.all() if user.is_active and user.is_staff else self.none()
-
-    def active(self) -> "IngestJobQuerySet":
-        """Jobs that are not finished."""
-        return self.filter(status__in=(IngestJob.Status.QUEUED, IngestJob.Status.RUNNING))
-
-    def expired(self) -> "IngestJobQuerySet":
-        """Running by their rows, but their process has not been heard of for a whole lease."""
-        return self.filter(status=IngestJob.Status.RUNNING, lease_until__lt=Now())
 
     def waiting(self) -> "IngestJobQuerySet":
         """Queued, the oldest first."""
@@ -89,31 +82,18 @@ class IngestJobQuerySet(models.QuerySet["IngestJob"]):
         )
         return self.filter(pk=job_id, token=token).first() if n_rows else None
 
-    def request_cancel(self) -> int:
-        """Cancel these jobs: queued ones at once, running ones at their next beat. Finished ones do not change."""
-        is_queued = Q(status=IngestJob.Status.QUEUED)
-        return (
-            self.active()
-            .filter(cancel_requested=False)
-            .update(
-                cancel_requested=True,
-                status=Case(When(is_queued, then=Value(IngestJob.Status.CANCELLED)), default=F("status")),
-                finished_at=Case(When(is_queued, then=Now()), default=None),
-            )
-        )
-
     def requeue(self) -> int:
         """Queue failed and cancelled fetches again. Imports of files cannot be resumed: their files may be gone."""
         again = (IngestJob.Status.FAILED, IngestJob.Status.CANCELLED)
         return (
             self.filter(status__in=again)
             .exclude(request={})
-            .update(cancel_requested=False, failure_code="", failure="", finished_at=None, **_QUEUED_AGAIN)
+            .update(cancel_requested=False, failure_code="", failure="", finished_at=None, **QUEUED_AGAIN)
         )
 
     def drop_old(self) -> int:
         """Forget jobs that ended long ago; what they took in stays. Returns how many."""
-        old = self.filter(status__in=IngestJob.TERMINAL, finished_at__lt=Now() - Value(KEEP))
+        old = self.finished().filter(finished_at__lt=Now() - Value(KEEP))
         if not old.exists():  # as below
             return 0
         return old.delete()[0]
@@ -123,40 +103,18 @@ class IngestJobQuerySet(models.QuerySet["IngestJob"]):
         lost = self.expired()
         if not lost.exists():  # a write lock each second would be felt on SQLite
             return 0
-        n_cancelled = lost.filter(cancel_requested=True).update(status=IngestJob.Status.CANCELLED, **_over())
-        return n_cancelled + lost.filter(cancel_requested=False).update(status="failed", **LOST, **_over())
-
-
-_QUEUED_AGAIN: dict[str, Any] = {
-    "status": "queued",
-    "token": None,
-    "lease_until": None,
-    "dispatched_at": None,
-    "stage": "",
-    "progress": {},
-}
-
-
-def _over() -> dict[str, Any]:
-    """What every end sets: the database's time of it, and no lease."""
-    return {"finished_at": Now(), "lease_until": None, "stage": ""}
+        n_cancelled = lost.filter(cancel_requested=True).update(status=IngestJob.Status.CANCELLED, **over())
+        return n_cancelled + lost.filter(cancel_requested=False).update(status="failed", **LOST, **over())
 
 
 class IngestJob(models.Model):
-    class Status(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        RUNNING = "running", "Running"
-        SUCCEEDED = "succeeded", "Succeeded"
-        FAILED = "failed", "Failed"
-        CANCELLED = "cancelled", "Cancelled"
+    Status = WorkStatus
 
     class Kind(models.TextChoices):
         IMPORT = "import", "Import of files"
         FETCH = "fetch", "Fetch"
         EXTEND = "extend", "Extension"
         REPAIR = "repair", "Repair"
-
-    TERMINAL: ClassVar = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     requested_by = models.ForeignKey(
@@ -221,7 +179,7 @@ class IngestJob(models.Model):
 
     @property
     def is_finished(self) -> bool:
-        return self.status in self.TERMINAL
+        return self.status in TERMINAL
 
     @property
     def can_resume(self) -> bool:
@@ -238,16 +196,16 @@ class IngestJob(models.Model):
         return bool(is_ours.update(lease_until=Now() + Value(LEASE), **news))
 
     def succeed(self, **facts: Any) -> bool:
-        return bool(self._mine().update(status=self.Status.SUCCEEDED, **facts, **_over()))
+        return bool(self._mine().update(status=self.Status.SUCCEEDED, **facts, **over()))
 
     def fail(self, code: str, message: str, **facts: Any) -> bool:
         ended = {"status": self.Status.FAILED, "failure_code": code, "failure": message[:500]}
-        return bool(self._mine().update(**ended, **facts, **_over()))
+        return bool(self._mine().update(**ended, **facts, **over()))
 
     def cancel(self, **facts: Any) -> bool:
         """End a job whose cancellation was seen, or whose process was told to end by hand."""
-        return bool(self._mine().update(status=self.Status.CANCELLED, cancel_requested=True, **facts, **_over()))
+        return bool(self._mine().update(status=self.Status.CANCELLED, cancel_requested=True, **facts, **over()))
 
     def give_back(self, **facts: Any) -> bool:
         """Queue it again because this worker is told to stop."""
-        return bool(self._mine().filter(cancel_requested=False).update(**(facts | _QUEUED_AGAIN)))
+        return bool(self._mine().filter(cancel_requested=False).update(**(facts | QUEUED_AGAIN)))

@@ -1,8 +1,7 @@
 """A backtest run: a request, its life as a row, and a pointer to its result files.
 
-The row is the truth about a run's life; queue messages carry only its id. Every transition is a guarded UPDATE that
-says in its WHERE what it expects to find: zero rows means "not mine", and changes nothing. Only the database's clock
-counts, so that hosts may disagree about the time.
+The row is the truth about a run's life; queue messages carry only its id. marketdata/work_rows.py has what it shares
+with other work.
 
     queued --claim--> running --finish--> succeeded
        ^                 |-----fail-----> failed
@@ -19,6 +18,7 @@ from django.db import models
 from django.db.models import Case, F, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Now
 
+from marketdata.work_rows import QUEUED_AGAIN, TERMINAL, WorkQuerySet, WorkStatus, over
 from strategies.models import StrategyVersion
 
 if TYPE_CHECKING:
@@ -33,26 +33,15 @@ LOST = {
 }
 
 
-class BacktestRunQuerySet(models.QuerySet["BacktestRun"]):
+class BacktestRunQuerySet(WorkQuerySet["BacktestRun"]):
     def visible_to(self, user: "User") -> "BacktestRunQuerySet":
         return self.filter(owner=user)
-
-    def active(self) -> "BacktestRunQuerySet":
-        """Runs that are not finished."""
-        return self.filter(status__in=(BacktestRun.Status.QUEUED, BacktestRun.Status.RUNNING))
-
-    def finished(self) -> "BacktestRunQuerySet":
-        return self.filter(status__in=BacktestRun.TERMINAL)
 
     def latest_of_each_strategy(self) -> "BacktestRunQuerySet":
         """The run of each strategy that succeeded last."""
         succeeded = self.filter(status=BacktestRun.Status.SUCCEEDED)
         newest = succeeded.filter(strategy_version__strategy=OuterRef("strategy_version__strategy"))
         return succeeded.filter(pk=Subquery(newest.order_by("-finished_at", "-id").values("pk")[:1]))
-
-    def expired(self) -> "BacktestRunQuerySet":
-        """Running by their rows, but their worker has not been heard of for a whole lease."""
-        return self.filter(status=BacktestRun.Status.RUNNING, lease_until__lt=Now())
 
     def waiting(self) -> "BacktestRunQuerySet":
         """Queued, and no message was sent for them."""
@@ -99,7 +88,7 @@ class BacktestRunQuerySet(models.QuerySet["BacktestRun"]):
         return (
             self.expired()
             .filter(cancel_requested=False, n_lost__lt=MAX_LOST - 1)
-            .update(n_lost=F("n_lost") + 1, **_QUEUED_AGAIN)
+            .update(n_lost=F("n_lost") + 1, **QUEUED_AGAIN)
         )
 
     def fail_lost(self) -> int:
@@ -112,57 +101,24 @@ class BacktestRunQuerySet(models.QuerySet["BacktestRun"]):
                 n_lost=F("n_lost") + 1,
                 failure_code=LOST["code"],
                 failure=LOST,
-                **_over(),
+                **over(),
             )
         )
 
     def cancel_lost(self) -> int:
         """End every run that was to be cancelled and whose worker is gone. Returns how many."""
-        return self.expired().filter(cancel_requested=True).update(status=BacktestRun.Status.CANCELLED, **_over())
-
-    def request_cancel(self) -> int:
-        """Cancel these runs: queued ones at once, running ones at their next beat. Finished ones do not change."""
-        is_queued = Q(status=BacktestRun.Status.QUEUED)
-        return (
-            self.active()
-            .filter(cancel_requested=False)
-            .update(
-                cancel_requested=True,
-                status=Case(When(is_queued, then=Value(BacktestRun.Status.CANCELLED)), default=F("status")),
-                finished_at=Case(When(is_queued, then=Now()), default=None),
-            )
-        )
+        return self.expired().filter(cancel_requested=True).update(status=BacktestRun.Status.CANCELLED, **over())
 
     def requeue(self) -> int:
         """Staff's second chance for runs that run, failed or were cancelled. A worker that holds one loses it."""
         again = (BacktestRun.Status.RUNNING, BacktestRun.Status.FAILED, BacktestRun.Status.CANCELLED)
         return self.filter(status__in=again).update(
-            n_lost=0, cancel_requested=False, failure_code="", failure=None, finished_at=None, **_QUEUED_AGAIN
+            n_lost=0, cancel_requested=False, failure_code="", failure=None, finished_at=None, **QUEUED_AGAIN
         )
 
 
-_QUEUED_AGAIN: dict[str, Any] = {
-    "status": "queued",
-    "token": None,
-    "lease_until": None,
-    "dispatched_at": None,
-    "stage": "",
-    "progress": {},
-}
-
-
-def _over() -> dict[str, Any]:
-    """What every end sets: the database's time of it, and no lease."""
-    return {"finished_at": Now(), "lease_until": None, "stage": ""}
-
-
 class BacktestRun(models.Model):
-    class Status(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        RUNNING = "running", "Running"
-        SUCCEEDED = "succeeded", "Succeeded"
-        FAILED = "failed", "Failed"
-        CANCELLED = "cancelled", "Cancelled"
+    Status = WorkStatus
 
     class Mode(models.TextChoices):
         DRAFT = "draft", "Draft"
@@ -171,8 +127,6 @@ class BacktestRun(models.Model):
     class Priority(models.IntegerChoices):
         INTERACTIVE = 0, "Interactive"  # somebody looks on
         STUDY = 1, "Study"  # one of many
-
-    TERMINAL: ClassVar = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="backtest_runs")
@@ -256,7 +210,7 @@ class BacktestRun(models.Model):
 
     @property
     def is_finished(self) -> bool:
-        return self.status in self.TERMINAL
+        return self.status in TERMINAL
 
     # Transitions of an attempt: only the holder of attempt and token, as `claim` returned them, can make them.
 
@@ -286,7 +240,7 @@ class BacktestRun(models.Model):
                 summary=summary,
                 is_ruined=is_ruined,
                 jail_level=jail_level,
-                **_over(),
+                **over(),
             )
         )
 
@@ -294,18 +248,18 @@ class BacktestRun(models.Model):
         return bool(
             self._mine()
             .filter(cancel_requested=False)
-            .update(status=self.Status.FAILED, failure_code=code, failure=failure, jail_level=jail_level, **_over())
+            .update(status=self.Status.FAILED, failure_code=code, failure=failure, jail_level=jail_level, **over())
         )
 
     def acknowledge_cancel(self) -> bool:
         """End a run whose cancellation its worker has seen."""
-        return bool(self._mine().filter(cancel_requested=True).update(status=self.Status.CANCELLED, **_over()))
+        return bool(self._mine().filter(cancel_requested=True).update(status=self.Status.CANCELLED, **over()))
 
     def lose(self) -> bool:
         """Queue it again because something outside ended it. False: lost too often, or no longer ours."""
         may_run_again = self._mine().filter(cancel_requested=False, n_lost__lt=MAX_LOST - 1)
-        return bool(may_run_again.update(n_lost=F("n_lost") + 1, **_QUEUED_AGAIN))
+        return bool(may_run_again.update(n_lost=F("n_lost") + 1, **QUEUED_AGAIN))
 
     def give_back(self) -> bool:
         """Queue it again because this worker is told to stop; that is no loss and counts for nothing."""
-        return bool(self._mine().filter(cancel_requested=False).update(**_QUEUED_AGAIN))
+        return bool(self._mine().filter(cancel_requested=False).update(**QUEUED_AGAIN))
