@@ -45,8 +45,6 @@ class Measurement:
         """How many times the CPU of the other this took: the median over the rounds, in each of which they ran side by
         side. So a spell in which the machine was slow for both leaves it as it is.
         """
-        if len(self.cpu_s) != len(other.cpu_s):
-            return self.median_cpu_s / other.median_cpu_s
         pairs = zip(self.cpu_s or (self.first_cpu_s,), other.cpu_s or (other.first_cpu_s,), strict=True)
         return statistics.median(mine / theirs for mine, theirs in pairs)
 
